@@ -13,6 +13,6 @@ export function isPromise<T>(value: Maybe<T>): value is Promise<T> {
 }
 
 /** Runs `next` on the value, at once when it is there already. */
-export function then<T, R>(value: Maybe<T>, next: (value: T) => Maybe<R>): Maybe<R> {
+export function andThen<T, R>(value: Maybe<T>, next: (value: T) => Maybe<R>): Maybe<R> {
   return value instanceof Promise ? value.then(next) : next(value)
 }
