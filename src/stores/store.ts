@@ -94,7 +94,10 @@ export interface Store {
   /** One level below `prefix` (empty or ending in `/`). */
   list(prefix: string, paging: Paging): Maybe<ListPage>
 
-  /** Whole entries in order of key. */
+  /**
+   * Whole entries in order of key. A page may hold fewer than `limit` and still have `more`: it ends early once it holds
+   * 4 MiB. Go on with `after` = the last key.
+   */
   scan(range: KeyRange, paging: Paging): Maybe<ScanPage>
 
   /**
@@ -107,10 +110,16 @@ export interface Store {
   /** The revision of the last commit that is durable. */
   head(): Maybe<Revision>
 
-  /** Changes after `since`, as they come; ends when the signal is aborted or the store closes. */
+  /**
+   * Changes after `since`, as they come, each commit once and in order, so that a reader's last revision reaches
+   * `head()`. Ends when the signal is aborted or the store closes; throws when the store failed.
+   */
   changes(since: Revision, signal: AbortSignal): AsyncIterable<StoreChange>
 
-  /** Waits until this process leads. A single-node store grants at once, with a term one higher than the last. */
+  /**
+   * Waits until this process leads. A single-node store grants at once, with a term one higher than the last, which it
+   * ends. A term that was granted, lost or resigned is never granted again, not even after reopening.
+   */
   campaign(signal: AbortSignal): Promise<Term>
 
   /** Deletes everything below `prefix` (ending in `/`), in bounded commits; may be called again after an interruption. */
