@@ -1,0 +1,65 @@
+/** What a policy can grant on a path. `scan` is OpenBao's; `subscribe` and `recover` are Vault's. */
+export const capabilities = [
+  'create',
+  'read',
+  'update',
+  'patch',
+  'delete',
+  'list',
+  'scan',
+  'sudo',
+  'subscribe',
+  'recover',
+  'deny',
+] as const
+export type Capability = (typeof capabilities)[number]
+
+/** What a request wants to do; the first eight are asked by clients, the rest by the server of its own engines. */
+export type Operation =
+  | 'create'
+  | 'read'
+  | 'update'
+  | 'patch'
+  | 'delete'
+  | 'list'
+  | 'scan'
+  | 'help'
+  | 'header'
+  | 'alias-lookahead'
+  | 'resolve-role'
+  | 'revoke'
+  | 'renew'
+  | 'rollback'
+
+/** A policy that took part in granting, as audit's `policy_results.granting_policies` names it. */
+export type GrantingPolicy = {
+  readonly name: string
+  readonly namespaceId: string
+  /** With a trailing `/`; empty for the root namespace. */
+  readonly namespacePath: string
+  readonly type: 'acl'
+}
+
+/** The answer of the access rules to one question: may this caller do this here? */
+export type Verdict = {
+  readonly allowed: boolean
+  /** The caller holds the root policy: every right, `sudo` included. */
+  readonly isRoot: boolean
+  /** The rule holds `sudo` (or the caller is root): what sudo paths ask for beside the operation's own capability. */
+  readonly hasSudo: boolean
+  /** Which policies allowed it; empty when it is refused. */
+  readonly granting: readonly GrantingPolicy[]
+  /** The policies that wrote the deciding rule, also when it refuses. */
+  readonly sources: readonly GrantingPolicy[]
+  /** The deciding rule's pattern, with the namespace's path and templates filled in; null when no rule matched. */
+  readonly pattern: string | null
+  /** All that the deciding rule grants, sorted; `['root']` and `['deny']` are made by who shows them. */
+  readonly capabilities: readonly Capability[]
+  /**
+   * For who may ask why, never for the response body: which rule decided and why, in a sentence.
+   * Made when it is read; reading it costs.
+   */
+  readonly reason: string
+  /** On an allowed list or scan, what to limit the page to: the rule's `pagination_limit`, already applied. */
+  readonly limit: number | null
+}
