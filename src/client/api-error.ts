@@ -1,3 +1,5 @@
+import type { Envelope } from '#protocol/envelope.ts'
+
 /**
  * A server's answer that is no success, or none at all. `message` is word for word what the Go client prints, because
  * scripts read it.
@@ -13,6 +15,7 @@ export class ApiError extends Error {
   readonly url: string
   /** Our server's request id, for `policy explain`; null elsewhere. */
   readonly requestId: string | null
+  readonly #envelope: Envelope | null
 
   constructor(init: {
     status: number
@@ -22,6 +25,7 @@ export class ApiError extends Error {
     url: string
     namespace?: string | undefined
     requestId?: string | undefined
+    envelope?: Envelope | null
   }) {
     super(render(init))
     this.status = init.status
@@ -29,6 +33,12 @@ export class ApiError extends Error {
     this.method = init.method
     this.url = init.url
     this.requestId = init.requestId ?? null
+    this.#envelope = init.envelope ?? null
+  }
+
+  /** Data or warnings that came with a 404 (a deleted KV version); private to keep it out of dumps of the error. */
+  get envelope(): Envelope | null {
+    return this.#envelope
   }
 }
 
@@ -44,10 +54,17 @@ function render(init: ConstructorParameters<typeof ApiError>[0]): string {
 export class ConnectError extends Error {
   override readonly name = 'ConnectError'
   readonly isRetryable: boolean
+  readonly reason: string
 
   constructor(method: string, url: string, reason: string, options: { isRetryable: boolean; cause?: unknown }) {
-    super(`${goMethod(method)} "${url}": ${reason}`, { cause: options.cause })
+    super(url === '' ? reason : `${goMethod(method)} "${url}": ${reason}`, { cause: options.cause })
     this.isRetryable = options.isRetryable
+    this.reason = reason
+  }
+
+  /** The same failure, said of a request: a connection doesn't know what it was asked for. */
+  of(method: string, url: string): ConnectError {
+    return new ConnectError(method, url, this.reason, { isRetryable: this.isRetryable, cause: this.cause })
   }
 }
 

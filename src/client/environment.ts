@@ -1,5 +1,6 @@
 import { Secret } from '#ground/base/secret.ts'
 import { DurationError, parseDurationSeconds } from '#ground/text/duration.ts'
+import { parseGoBool } from '#ground/text/flags.ts'
 
 /** TLS as the user asked for it; files are read when a connection is made. */
 export type TlsSettings = {
@@ -43,13 +44,6 @@ export class EnvironmentError extends Error {
 /** In order of weight: the last one that is set wins, even when it is set to nothing. */
 export const environmentPrefixes = ['VAULT_', 'BAO_', 'COFFER_'] as const
 
-/** Go's strconv.ParseBool; null when it is none of its words. */
-export function parseGoBool(text: string): boolean | null {
-  if (['1', 't', 'T', 'TRUE', 'true', 'True'].includes(text)) return true
-  if (['0', 'f', 'F', 'FALSE', 'false', 'False'].includes(text)) return false
-  return null
-}
-
 type Found = { readonly variable: string; readonly value: string }
 
 /**
@@ -69,9 +63,11 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
   const bool = (name: string): boolean | undefined => {
     const found = find(name)
     if (!found) return undefined
-    const value = parseGoBool(found.value)
-    if (value === null) throw new EnvironmentError(`could not parse ${found.variable}: write true or false`)
-    return value
+    try {
+      return parseGoBool(found.value)
+    } catch (cause) {
+      throw new EnvironmentError(`could not parse ${found.variable}: write true or false`, { cause })
+    }
   }
   const seconds = (name: string): number | undefined => {
     const found = find(name)
@@ -117,7 +113,7 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     disableRedirects: bool('DISABLE_REDIRECTS'),
     proxy: text('PROXY_ADDR') ?? text('HTTP_PROXY'),
     format: text('FORMAT'),
-    detailed: parseGoBool(text('DETAILED') ?? '') ?? undefined,
+    detailed: bool('DETAILED'),
     noColor: text('CLI_NO_COLOR') === undefined ? undefined : true,
     logLevel: text('LOG_LEVEL'),
     logFormat: text('LOG_FORMAT'),

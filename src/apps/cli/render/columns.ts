@@ -15,7 +15,9 @@ export function columns(rows: readonly Row[]): string {
   for (const row of cells) {
     for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, width(cell))
   }
-  return cells.map(row => row.map((cell, i) => (i === row.length - 1 ? cell : pad(cell, widths[i] ?? 0))).join(glue)).join('\n')
+  return cells
+    .map(row => row.map((cell, i) => (i === row.length - 1 ? cell : pad(cell, widths[i] ?? 0))).join(glue))
+    .join('\n')
 }
 
 /** The same under a first row of headers, each underlined by as many dashes as its UTF-8 bytes. */

@@ -1,0 +1,23 @@
+import type { Duplex } from 'node:stream'
+import type { Bytes } from '#ground/base/brand.ts'
+import type { Headers } from '#ground/http/message.ts'
+
+export type WireRequest = {
+  readonly method: string
+  /** Encoded path and query: `/v1/secret/data/a%20b?version=2`. */
+  readonly target: string
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly body: string | Bytes | null
+  readonly signal: AbortSignal
+}
+
+export type WireAnswer = { readonly status: number; readonly headers: Headers; readonly body: Bytes }
+
+/** One server's connections: kept alive, bounded in number. What `api.ts` puts requests on. */
+export interface Wire {
+  /** @throws ConnectError when no whole answer came, the signal's reason when aborted */
+  send(request: WireRequest): Promise<WireAnswer>
+  /** A connection of its own, for a WebSocket. */
+  dial(signal: AbortSignal): Promise<Duplex>
+  close(): Promise<void>
+}
