@@ -9,7 +9,10 @@ const rows: readonly Row[] = [
   { floor: 2, rooms: ['backend', 'client', 'kinds'] },
   {
     floor: 3,
-    rooms: inHouse('core', 'seal barrier mounts identity policy leases tokens audit quota events builtin ha pipeline'),
+    rooms: inHouse(
+      'core',
+      'seal barrier storage mounts identity policy leases tokens audit quota events builtin ha pipeline',
+    ),
     ordered: true,
   },
   // recipe.ts and obtain.ts stand in the hall of the house.
