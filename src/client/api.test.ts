@@ -1,67 +1,21 @@
 import assert from 'node:assert/strict'
-import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
 import { Secret } from '#ground/base/secret.ts'
-import { simWorld } from '#ground/base/world.ts'
-import { headersOf } from '#ground/http/headers.ts'
-import type { ServerAddress } from '#protocol/address.ts'
-import { type ApiClient, type ApiClientOptions, createApiClient } from './api.ts'
-import { ApiError, ConnectError, isLeaseGone, isTokenGone } from './api-error.ts'
-import type { Wire, WireAnswer, WireRequest } from './wire.ts'
-
-type Script = readonly (
-  | { status: number; body?: string; headers?: Record<string, string> }
-  | { error: string; isRetryable?: boolean }
-  | 'hang'
-)[]
-
-function scripted(script: Script, options: Partial<ApiClientOptions> = {}) {
-  const world = simWorld({ seed: 1 })
-  const sent: (WireRequest & { to: string })[] = []
-  const openWire = (address: ServerAddress): Wire => ({
-    send: async request => {
-      const step = script[Math.min(sent.length, script.length - 1)]
-      sent.push({ ...request, to: address.text })
-      if (step === 'hang') {
-        return new Promise<WireAnswer>((_, reject) =>
-          request.signal.addEventListener('abort', () => reject(request.signal.reason as Error)),
-        )
-      }
-      if (step === undefined || 'error' in step) {
-        throw new ConnectError('', '', step?.error ?? 'none', { isRetryable: step?.isRetryable ?? true })
-      }
-      const body = new TextEncoder().encode(step.body ?? '')
-      return { status: step.status, headers: headersOf(Object.entries(step.headers ?? {})), body }
-    },
-    dial: async () => new PassThrough(),
-    close: async () => undefined,
-  })
-  const client = createApiClient({ address: 'https://vault:8200', world, openWire, ...options })
-  return { client, sent, world }
-}
-
-async function settle<T>(world: ReturnType<typeof simWorld>, work: Promise<T>): Promise<T> {
-  let isDone = false
-  const done = work.finally(() => {
-    isDone = true
-  })
-  done.catch(() => undefined)
-  for (let i = 0; i < 400 && !isDone; i++) await world.clock.advance(250)
-  assert.equal(world.clock.waiting, 0, 'no timer is left behind')
-  return done
-}
+import { NumberLiteral } from '#ground/text/json.ts'
+import type { ApiClient } from './api.ts'
+import { ApiError, isLeaseGone, isTokenGone } from './api-error.ts'
+import { scriptedClient } from './scripted-wire.ts'
 
 const read = (client: ApiClient, path = 'secret/data/app') => client.request({ method: 'GET', path })
 
 test('a request carries token, namespace, the request mark and the wrapping it asks for', async () => {
-  const { client, sent, world } = scripted([{ status: 204 }], {
+  const { client, sent, settle } = scriptedClient([{ status: 204 }], {
     token: new Secret('hvs.t'),
     namespace: 'team',
     wrapTtlSeconds: 300,
     headers: { 'X-Extra': 'e' },
   })
   await settle(
-    world,
     client.request({ method: 'PUT', path: '/secret/my app', body: { a: '<' }, query: { b: 1, a: ['x', 'y'] } }),
   )
   assert.equal(sent[0]?.target, '/v1/secret/my%20app?a=x&a=y&b=1')
@@ -77,10 +31,10 @@ test('a request carries token, namespace, the request mark and the wrapping it a
 })
 
 test('number literals of an answer are kept', async () => {
-  const { client, world } = scripted([{ status: 200, body: '{"data":{"n":1.50,"big":12345678901234567890}}' }])
-  const answer = await settle(world, read(client))
-  assert.equal(String(answer.envelope?.data?.['n']), '1.50')
-  assert.equal(String(answer.envelope?.data?.['big']), '12345678901234567890')
+  const { client, settle } = scriptedClient([{ status: 200, body: '{"data":{"n":1.50,"big":12345678901234567890}}' }])
+  const answer = await settle(read(client))
+  assert.deepEqual(answer.envelope?.data?.['n'], new NumberLiteral('1.50'))
+  assert.deepEqual(answer.envelope?.data?.['big'], new NumberLiteral('12345678901234567890'))
 })
 
 for (const [rule, status, tries] of [
@@ -93,25 +47,25 @@ for (const [rule, status, tries] of [
   ['400 is not tried again', 400, 1],
 ] as const) {
   test(rule, async () => {
-    const { client, sent, world } = scripted([{ status, body: '{"errors":["no"]}' }])
-    await assert.rejects(settle(world, read(client)), { name: 'ApiError', status })
+    const { client, sent, settle } = scriptedClient([{ status, body: '{"errors":["no"]}' }])
+    await assert.rejects(settle(read(client)), { name: 'ApiError', status })
     assert.equal(sent.length, tries)
   })
 }
 
 test('a refused connection is tried again, a bad certificate is not', async () => {
-  const refused = scripted([{ error: 'connect: connection refused' }])
-  await assert.rejects(settle(refused.world, read(refused.client)), {
+  const refused = scriptedClient([{ error: 'connect: connection refused' }])
+  await assert.rejects(refused.settle(read(refused.client)), {
     message: 'Get "https://vault:8200/v1/secret/data/app": connect: connection refused',
   })
   assert.equal(refused.sent.length, 3)
-  const bad = scripted([{ error: 'certificate has expired', isRetryable: false }])
-  await assert.rejects(settle(bad.world, read(bad.client)), { name: 'ConnectError' })
+  const bad = scriptedClient([{ error: 'certificate has expired', isRetryable: false }])
+  await assert.rejects(bad.settle(read(bad.client)), { name: 'ConnectError' })
   assert.equal(bad.sent.length, 1)
 })
 
 test('Retry-After of a 429 is obeyed', async () => {
-  const { client, sent, world } = scripted([{ status: 429, headers: { 'Retry-After': '7' } }, { status: 204 }])
+  const { client, sent, world } = scriptedClient([{ status: 429, headers: { 'Retry-After': '7' } }, { status: 204 }])
   const work = read(client)
   await world.clock.advance(0)
   await world.clock.advance(6_900)
@@ -122,19 +76,19 @@ test('Retry-After of a 429 is obeyed', async () => {
 })
 
 test('a 429 of sys/health is an answer: it is a standby', async () => {
-  const { client, sent, world } = scripted([{ status: 429, body: '{"standby":true}' }])
-  const answer = await settle(world, read(client, 'sys/health'))
+  const { client, sent, settle } = scriptedClient([{ status: 429, body: '{"standby":true}' }])
+  const answer = await settle(read(client, 'sys/health'))
   assert.equal(answer.status, 429)
   assert.equal(sent.length, 1)
 })
 
 test('a deadline ends a request that hangs, and all its tries', async () => {
-  const { client, world } = scripted(['hang'], { timeoutMs: 5_000 })
-  await assert.rejects(settle(world, read(client)), { message: /context deadline exceeded/ })
+  const { client, settle } = scriptedClient(['hang'], { timeoutMs: 5_000 })
+  await assert.rejects(settle(read(client)), { message: /context deadline exceeded/ })
 })
 
 test('an aborted request rejects with the reason of the caller', async () => {
-  const { client, world } = scripted(['hang'])
+  const { client, world } = scriptedClient(['hang'])
   const stop = new AbortController()
   const work = client.request({ method: 'GET', path: 'a', signal: stop.signal })
   work.catch(() => undefined)
@@ -145,11 +99,11 @@ test('an aborted request rejects with the reason of the caller', async () => {
 })
 
 test('one redirect is followed with token and body, to the other server', async () => {
-  const { client, sent, world } = scripted(
+  const { client, sent, settle } = scriptedClient(
     [{ status: 307, headers: { Location: 'https://active:8200/v1/secret/data/app?x=1' } }, { status: 204 }],
     { token: new Secret('t') },
   )
-  await settle(world, client.request({ method: 'PUT', path: 'secret/data/app', body: { a: 1 } }))
+  await settle(client.request({ method: 'PUT', path: 'secret/data/app', body: { a: 1 } }))
   assert.equal(sent[1]?.to, 'https://active:8200')
   assert.equal(sent[1]?.target, '/v1/secret/data/app?x=1')
   assert.equal(sent[1]?.body, '{"a":1}')
@@ -157,29 +111,31 @@ test('one redirect is followed with token and body, to the other server', async 
 })
 
 test('a second redirect is not followed', async () => {
-  const { client, sent, world } = scripted([{ status: 307, headers: { Location: 'https://vault:8200/v1/a' } }])
-  const answer = await settle(world, read(client))
+  const { client, sent, settle } = scriptedClient([{ status: 307, headers: { Location: 'https://vault:8200/v1/a' } }])
+  const answer = await settle(read(client))
   assert.equal(answer.status, 307)
   assert.equal(sent.length, 2)
 })
 
 test('a redirect from https to http is refused', async () => {
-  const { client, sent, world } = scripted([{ status: 307, headers: { Location: 'http://vault:8200/v1/a' } }])
-  await assert.rejects(settle(world, read(client)), { message: /redirect would cause protocol downgrade/ })
+  const { client, sent, settle } = scriptedClient([{ status: 307, headers: { Location: 'http://vault:8200/v1/a' } }])
+  await assert.rejects(settle(read(client)), { message: /redirect would cause protocol downgrade/ })
   assert.equal(sent.length, 1)
 })
 
 test('an error reads word for word as the Go client prints it', async () => {
-  const { client, world } = scripted([{ status: 403, body: '{"errors":["permission denied"]}' }])
-  await assert.rejects(settle(world, client.request({ method: 'PUT', path: 'secret/data/app', body: {} })), {
+  const { client, settle } = scriptedClient([{ status: 403, body: '{"errors":["permission denied"]}' }])
+  await assert.rejects(settle(client.request({ method: 'PUT', path: 'secret/data/app', body: {} })), {
     message:
       'Error making API request.\n\nURL: PUT https://vault:8200/v1/secret/data/app\nCode: 403. Errors:\n\n* permission denied',
   })
 })
 
 test('an error that is no JSON is shown as it came, and a namespace is named', async () => {
-  const { client, world } = scripted([{ status: 404, body: '<html>', headers: { 'X-Vault-Namespace': 'team/' } }])
-  await assert.rejects(settle(world, read(client)), {
+  const { client, settle } = scriptedClient([
+    { status: 404, body: '<html>', headers: { 'X-Vault-Namespace': 'team/' } },
+  ])
+  await assert.rejects(settle(read(client)), {
     message:
       'Error making API request.\n\nNamespace: team/\nURL: GET https://vault:8200/v1/secret/data/app\nCode: 404. Raw Message:\n\n<html>',
   })
@@ -187,8 +143,8 @@ test('an error that is no JSON is shown as it came, and a namespace is named', a
 
 test('a 404 with data keeps it beside the error', async () => {
   const body = '{"request_id":"r","data":{"data":null,"metadata":{"version":2}}}'
-  const { client, world } = scripted([{ status: 404, body }])
-  await assert.rejects(settle(world, read(client)), error => {
+  const { client, settle } = scriptedClient([{ status: 404, body }])
+  await assert.rejects(settle(read(client)), error => {
     assert.ok(error instanceof ApiError)
     assert.deepEqual(error.envelope?.data, { data: null, metadata: { version: 2 } })
     return true
@@ -196,15 +152,15 @@ test('a 404 with data keeps it beside the error', async () => {
 })
 
 test('a token with control characters is refused before anything is sent', async () => {
-  const { client, sent, world } = scripted([{ status: 204 }], { token: new Secret('hvs.\n') })
-  await assert.rejects(settle(world, read(client)), { message: /non-printable/ })
+  const { client, sent, settle } = scriptedClient([{ status: 204 }], { token: new Secret('hvs.\n') })
+  await assert.rejects(settle(read(client)), { message: /non-printable/ })
   assert.equal(sent.length, 0)
 })
 
 for (const path of ['secret/../sys/seal', 'secret/./a', '..']) {
   test(`path ${path} is refused`, async () => {
-    const { client, sent, world } = scripted([{ status: 204 }])
-    await assert.rejects(settle(world, read(client, path)), { message: /not allowed/ })
+    const { client, sent, settle } = scriptedClient([{ status: 204 }])
+    await assert.rejects(settle(read(client, path)), { message: /not allowed/ })
     assert.equal(sent.length, 0)
   })
 }

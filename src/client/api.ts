@@ -5,10 +5,11 @@ import { formatGoDuration } from '#ground/text/duration.ts'
 import { isJsonObject, type Json, renderJson } from '#ground/text/json.ts'
 import { type JsonLimits, parseJson } from '#ground/text/json-parse.ts'
 import { defaultAddress, displayBase, parseAddress, type ServerAddress } from '#protocol/address.ts'
-import { type Envelope, own, parseEnvelope } from '#protocol/envelope.ts'
+import { type Envelope, parseEnvelope } from '#protocol/envelope.ts'
 import { headerNames, jsonType } from '#protocol/headers.ts'
 import type { Duplex } from 'node:stream'
 import type { Headers } from '#ground/http/message.ts'
+import { textsOf } from '#protocol/members.ts'
 import { ApiError, ConnectError } from './api-error.ts'
 import type { TlsSettings } from './environment.ts'
 import { type Query, wirePath, wireQuery } from './path.ts'
@@ -284,7 +285,7 @@ type Refusal = {
 }
 
 function errorOf({ request, url, status, text, json, headers }: Refusal): ApiError {
-  const sent = isJsonObject(json) ? own(json, 'errors') : undefined
+  const sent = isJsonObject(json) ? textsOf(json, 'errors') : null
   const envelope = status === 404 ? parseEnvelope(json ?? null) : null
   return new ApiError({
     status,
@@ -292,9 +293,7 @@ function errorOf({ request, url, status, text, json, headers }: Refusal): ApiErr
     url,
     namespace: headers.get(headerNames.namespace),
     requestId: headers.get(headerNames.requestId),
-    ...(json === undefined
-      ? { errors: [text], isRaw: true }
-      : { errors: Array.isArray(sent) ? sent.filter(item => typeof item === 'string') : [] }),
+    ...(json === undefined ? { errors: [text], isRaw: true } : { errors: sent ?? [] }),
     envelope: envelope && (envelope.data || envelope.warnings.length > 0) ? envelope : null,
   })
 }

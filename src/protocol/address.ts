@@ -76,12 +76,5 @@ function parseKube(text: string): ServerAddress {
 
 /** How requests to this server read in messages: `https://127.0.0.1:8200/v1/…`; unix and kube as the Go client has it. */
 export function displayBase(address: ServerAddress): string {
-  switch (address.kind) {
-    case 'tcp':
-      return address.text
-    case 'unix':
-      return 'http://localhost'
-    case 'kube':
-      return address.text
-  }
+  return address.kind === 'unix' ? 'http://localhost' : address.text
 }

@@ -1,12 +1,6 @@
 import { Secret } from '#ground/base/secret.ts'
-import {
-  isJsonObject,
-  type Json,
-  type JsonObject,
-  NumberLiteral,
-  renderJson,
-  renderJsonString,
-} from '#ground/text/json.ts'
+import { isJsonObject, type Json, type JsonObject, renderJson, renderJsonString } from '#ground/text/json.ts'
+import { isTrue, objectOf, own, textMapOf, textOf, textsOf, wholeOf } from './members.ts'
 
 /** What a login, a token's creation or its renewal gives. Lists are null where the server left them out. */
 export type AuthBlock = {
@@ -66,25 +60,25 @@ export function parseEnvelope(body: Json): Envelope | null {
   const isEnvelope = envelopeKeys.some(key => isFilled(own(body, key)))
   if (!isEnvelope) {
     if (Object.keys(body).every(key => key === 'errors')) return null
-    return { ...blank, data: envelopeKeys.every(key => Object.hasOwn(body, key)) ? null : body }
+    return { ...emptyEnvelope, data: envelopeKeys.every(key => Object.hasOwn(body, key)) ? null : body }
   }
-  const auth = own(body, 'auth')
-  const wrap = own(body, 'wrap_info')
-  const data = own(body, 'data')
+  const auth = objectOf(body, 'auth')
+  const wrap = objectOf(body, 'wrap_info')
   return {
-    requestId: text(body, 'request_id'),
-    leaseId: text(body, 'lease_id'),
-    renewable: own(body, 'renewable') === true,
-    leaseDuration: whole(body, 'lease_duration'),
-    data: isJsonObject(data) ? data : null,
-    warnings: texts(body, 'warnings') ?? [],
-    auth: isJsonObject(auth) ? parseAuth(auth) : null,
-    wrapInfo: isJsonObject(wrap) ? parseWrapInfo(wrap) : null,
-    mountType: text(body, 'mount_type'),
+    requestId: textOf(body, 'request_id'),
+    leaseId: textOf(body, 'lease_id'),
+    renewable: isTrue(body, 'renewable'),
+    leaseDuration: wholeOf(body, 'lease_duration'),
+    data: objectOf(body, 'data'),
+    warnings: textsOf(body, 'warnings') ?? [],
+    auth: auth && parseAuth(auth),
+    wrapInfo: wrap && parseWrapInfo(wrap),
+    mountType: textOf(body, 'mount_type'),
   }
 }
 
-const blank: Envelope = {
+/** An answer that says nothing. */
+export const emptyEnvelope: Envelope = {
   requestId: '',
   leaseId: '',
   renewable: false,
@@ -97,35 +91,31 @@ const blank: Envelope = {
 }
 
 function parseAuth(auth: JsonObject): AuthBlock {
-  const metadata = own(auth, 'metadata')
-  const mfa = own(auth, 'mfa_requirement')
   return {
-    clientToken: new Secret(text(auth, 'client_token')),
-    accessor: text(auth, 'accessor'),
-    policies: texts(auth, 'policies'),
-    tokenPolicies: texts(auth, 'token_policies'),
-    identityPolicies: texts(auth, 'identity_policies'),
-    metadata: isJsonObject(metadata)
-      ? Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, String(value)]))
-      : null,
-    leaseDuration: whole(auth, 'lease_duration'),
-    renewable: own(auth, 'renewable') === true,
-    entityId: text(auth, 'entity_id'),
-    tokenType: text(auth, 'token_type'),
-    orphan: own(auth, 'orphan') === true,
-    numUses: whole(auth, 'num_uses'),
-    mfaRequirement: isJsonObject(mfa) ? mfa : null,
+    clientToken: new Secret(textOf(auth, 'client_token')),
+    accessor: textOf(auth, 'accessor'),
+    policies: textsOf(auth, 'policies'),
+    tokenPolicies: textsOf(auth, 'token_policies'),
+    identityPolicies: textsOf(auth, 'identity_policies'),
+    metadata: textMapOf(auth, 'metadata'),
+    leaseDuration: wholeOf(auth, 'lease_duration'),
+    renewable: isTrue(auth, 'renewable'),
+    entityId: textOf(auth, 'entity_id'),
+    tokenType: textOf(auth, 'token_type'),
+    orphan: isTrue(auth, 'orphan'),
+    numUses: wholeOf(auth, 'num_uses'),
+    mfaRequirement: objectOf(auth, 'mfa_requirement'),
   }
 }
 
 function parseWrapInfo(wrap: JsonObject): WrapInfo {
   return {
-    token: new Secret(text(wrap, 'token')),
-    accessor: text(wrap, 'accessor'),
-    ttl: whole(wrap, 'ttl'),
-    creationTime: text(wrap, 'creation_time'),
-    creationPath: text(wrap, 'creation_path'),
-    wrappedAccessor: text(wrap, 'wrapped_accessor'),
+    token: new Secret(textOf(wrap, 'token')),
+    accessor: textOf(wrap, 'accessor'),
+    ttl: wholeOf(wrap, 'ttl'),
+    creationTime: textOf(wrap, 'creation_time'),
+    creationPath: textOf(wrap, 'creation_path'),
+    wrappedAccessor: textOf(wrap, 'wrapped_accessor'),
   }
 }
 
@@ -167,28 +157,7 @@ export function renderErrors(errors: readonly string[], data?: Json): string {
   return `{"errors":${renderJson(errors)}${tail}}\n`
 }
 
-/** A member of an object by its own name: `constructor` and `__proto__` are no members unless sent. */
-export function own(object: JsonObject, key: string): Json | undefined {
-  return Object.hasOwn(object, key) ? object[key] : undefined
-}
-
 // Go compares the decoded struct with its zero value, so an empty list or map counts as filled, an empty text doesn't.
 function isFilled(value: Json | undefined): boolean {
   return value !== undefined && value !== null && value !== '' && value !== 0 && value !== false
-}
-
-function text(object: JsonObject, key: string): string {
-  const value = own(object, key)
-  return typeof value === 'string' ? value : ''
-}
-
-function whole(object: JsonObject, key: string): number {
-  const value = own(object, key)
-  if (typeof value === 'number') return Math.trunc(value)
-  return value instanceof NumberLiteral ? Math.trunc(Number(value.text)) : 0
-}
-
-function texts(object: JsonObject, key: string): readonly string[] | null {
-  const value = own(object, key)
-  return Array.isArray(value) ? value.filter(item => typeof item === 'string') : null
 }
