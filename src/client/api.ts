@@ -12,6 +12,7 @@ import type { Headers } from '#ground/http/message.ts'
 import { textsOf } from '#protocol/members.ts'
 import { ApiError, ConnectError } from './api-error.ts'
 import type { TlsSettings } from './environment.ts'
+import { HttpWire } from './http-wire.ts'
 import { type Query, wirePath, wireQuery } from './path.ts'
 import { isRetryableStatus, retryDelayMs } from './retry-policy.ts'
 import type { Wire, WireAnswer } from './wire.ts'
@@ -304,8 +305,7 @@ function hostOf(address: ServerAddress): string {
 }
 
 function open(options: ApiClientOptions): (address: ServerAddress, tls: TlsSettings) => Wire {
-  if (!options.openWire) throw new Error('no transport')
-  return options.openWire
+  return options.openWire ?? ((address, tls) => new HttpWire(address, tls))
 }
 
 /**
