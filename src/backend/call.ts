@@ -1,4 +1,4 @@
-import type { Bytes } from '#ground/base/brand.ts'
+import type { Bytes, Maybe } from '#ground/base/brand.ts'
 import type { Instant, Seconds } from '#ground/base/clock.ts'
 import type { Headers, Peer } from '#ground/http/message.ts'
 import type { Json } from '#ground/text/json.ts'
@@ -21,8 +21,6 @@ export type Caller = {
   readonly path: string
   /** null: never. */
   readonly expiresAt: Instant | null
-  /** Engines that bound a lease by the token's life need it; 0 for root. */
-  readonly remaining: Seconds
 }
 
 export type WrapAsk = { readonly ttlSeconds: Seconds; readonly format: 'token' | 'jwt' }
@@ -39,6 +37,8 @@ export type Call<F = unknown> = {
   readonly input: F
   /** Names of the fields that were in the request (path, query or body): `null` counts as not sent. */
   readonly sent: ReadonlySet<string>
+  /** Fields sent as null: what PATCH resets. */
+  readonly nulls: readonly string[]
   /** Fields that no row knows, when the row keeps them (`rest: 'keep'`); else empty. */
   readonly rest: Readonly<Record<string, Json>>
   /** The body as sent, for rows with `body: 'raw'`. */
@@ -49,7 +49,7 @@ export type Call<F = unknown> = {
   readonly remoteAddress: string
   readonly caller: Caller | null
   /** Would the caller be allowed to? Without parameters; for rows that guard more than one path. */
-  may(path: string, operation: Operation | 'sudo'): Verdict
+  may(path: string, operation: Operation | 'sudo'): Maybe<Verdict>
   readonly wrap: WrapAsk | null
   /** Aborted when the client goes, the deadline passes or the node steps down. */
   readonly signal: AbortSignal

@@ -134,10 +134,12 @@ export type Engine<S> = {
   /** One sentence for `sys/plugins` and docs. */
   readonly description: string
   /** Every kind of entry that it keeps; nothing else is written. */
-  readonly codecs: readonly Codec<never>[]
+  readonly codecs: readonly Codec<unknown>[]
   readonly rows: readonly Row<S>[]
   /** Options that may be given at mount time, with the values allowed; unknown ones are refused. */
   readonly options?: Readonly<Record<string, readonly string[] | 'any'>>
+  /** Two engines of one type (kv versions 1 and 2): does this one serve a mount with these options? Default: yes. */
+  serves?(options: Readonly<Record<string, string>>): boolean
   /** Names of `Parts.services` that it can't do without. */
   readonly needs?: readonly string[]
   open(parts: Parts): Maybe<S>

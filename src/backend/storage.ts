@@ -1,5 +1,6 @@
 import type { Bytes, Maybe } from '#ground/base/brand.ts'
 import type { Instant } from '#ground/base/clock.ts'
+import { jsonBytes } from '#ground/fields/codec.ts'
 import type { Json } from '#ground/text/json.ts'
 
 /**
@@ -61,4 +62,10 @@ export interface View {
   settle(intent: IntentId): Promise<void>
   /** A durable due time: the active node calls the engine's `alarms[kind]` once at or after `at`. null cancels. */
   alarm(kind: string, id: string, at: Instant | null): Promise<void>
+}
+
+/** A codec that keeps plain data as JSON: `jsonEntries<Role>('role/')`. */
+export function jsonEntries<E>(prefix: string): Codec<E> & { key(id: string): Key<E> } {
+  const codec: Codec<E> = { prefix, encode: jsonBytes.encode, decode: bytes => jsonBytes.decode<E>(bytes) }
+  return { ...codec, key: id => ({ codec, id }) }
 }

@@ -1,0 +1,53 @@
+import { anything, bool } from '#ground/fields/kit.ts'
+import type { Engine } from '#backend/engine.ts'
+import { auditRows } from './audit.ts'
+import { capabilityRows } from './capabilities.ts'
+import { mountRows } from './mounts.ts'
+import { noticeRows } from './notices.ts'
+import { policyRows } from './policies.ts'
+import { row, type SystemState } from './state.ts'
+import { statusRows } from './status.ts'
+
+const openApiRow = row({
+  path: 'internal/specs/openapi',
+  fields: {
+    generic_mount_paths: bool({ description: 'Write mounts as parameters of the paths.' }),
+    context: anything({ description: 'Taken and not used.' }),
+  },
+  operations: {
+    read: {
+      access: 'optional',
+      summary: 'The OpenAPI document of this server.',
+      handler: (call, state) => ({
+        kind: 'bare',
+        status: 200,
+        body: state.openApi(call, call.input.generic_mount_paths),
+        audited: null,
+      }),
+    },
+    update: {
+      access: 'optional',
+      summary: 'The OpenAPI document of this server.',
+      handler: (call, state) => ({
+        kind: 'bare',
+        status: 200,
+        body: state.openApi(call, call.input.generic_mount_paths),
+        audited: null,
+      }),
+    },
+  },
+  help: { synopsis: 'The OpenAPI document of this server.', description: 'Made from the tables of all mounts.' },
+})
+
+/** Everything below `sys/`. */
+export function systemEngine(state: SystemState): Engine<SystemState> {
+  return {
+    type: 'system',
+    kind: 'secret',
+    version: 'v1.21.0+builtin.vault',
+    description: 'system endpoints used for control, policy and debugging',
+    codecs: [],
+    rows: [...statusRows, ...policyRows, ...capabilityRows, ...auditRows, ...noticeRows, openApiRow, ...mountRows],
+    open: () => state,
+  }
+}

@@ -1,0 +1,105 @@
+import type { Reply } from '#backend/reply.ts'
+import type { Call } from '#backend/call.ts'
+import { watchedMax } from '#core/events/notices.ts'
+import { acceptWebSocket, type WebSocketPeer } from '#ground/http/websocket.ts'
+import { isJsonObject, type Json, renderJson } from '#ground/text/json.ts'
+import { JsonError, parseJson } from '#ground/text/json-parse.ts'
+import { fault } from '#protocol/fault.ts'
+import type { Notice } from '#protocol/event.ts'
+import { row, type SystemRow, type SystemState } from './state.ts'
+
+/** WebSocket close codes (RFC 6455 section 7.4.1). */
+const closeNormal = 1000
+const closePolicy = 1008
+const closeAway = 1001
+
+/** How often a subscriber's token is looked at again, ms. */
+const recheckMs = 5_000
+
+function readWatch(message: string): ReadonlySet<string> | string {
+  let value: Json
+  try {
+    value = parseJson(message)
+  } catch (error) {
+    if (error instanceof JsonError) return 'the first message must be JSON: {"watch": ["path", …]}'
+    throw error
+  }
+  const watch = isJsonObject(value) ? value['watch'] : undefined
+  if (!Array.isArray(watch) || watch.length === 0 || !watch.every(path => typeof path === 'string')) {
+    return 'the first message must be {"watch": ["path", …]}'
+  }
+  if (watch.length > watchedMax) return `at most ${watchedMax} paths can be watched at once`
+  return new Set(watch as string[])
+}
+
+/**
+ * The change notice: who may read a path is told when it changes, without its value. One message from the client, then
+ * notices until the token ends.
+ */
+async function serve(socket: WebSocketPeer, call: Call, state: SystemState, signal: AbortSignal): Promise<void> {
+  const first = await socket.messages[Symbol.asyncIterator]().next()
+  if (first.done) return
+  const paths = readWatch(first.value)
+  if (typeof paths === 'string') return socket.close(closePolicy, paths)
+  for (const path of paths) {
+    if (!(await call.may(path, 'read')).allowed) return socket.close(closePolicy, `no read on ${path}`.slice(0, 120))
+  }
+  using subscription = state.house().notices.subscribe(paths)
+  const ended = new AbortController()
+  const both = AbortSignal.any([signal, ended.signal])
+  const watcher = watchToken(call, state, both, () => {
+    ended.abort()
+    socket.close(closePolicy, 'the token ended')
+  })
+  await socket.send(renderJson({ watching: paths.size }))
+  for await (const notice of subscription.read(both)) {
+    if ('path' in notice && !(await call.may(notice.path, 'read')).allowed) {
+      socket.close(closePolicy, 'the right to read ended')
+      break
+    }
+    await socket.send(renderJson(notice as Notice & Record<string, Json>))
+  }
+  ended.abort()
+  await watcher
+  socket.close(signal.aborted ? closeAway : closeNormal, '')
+}
+
+async function watchToken(call: Call, state: SystemState, signal: AbortSignal, onEnd: () => void): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await state.world.clock.sleep(recheckMs, signal)
+    } catch {
+      return
+    }
+    if (!(await state.isCallerAlive(call))) {
+      onEnd()
+      return
+    }
+  }
+}
+
+export const noticeRows: readonly SystemRow[] = [
+  row({
+    path: 'notices',
+    fields: {},
+    operations: {
+      read: {
+        access: 'token',
+        deadline: false,
+        standby: 'local',
+        summary: 'Be told of changes (WebSocket): paths and versions, no values.',
+        async handler(call, state): Promise<Reply> {
+          if (call.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
+            throw fault('request.invalid', 'this path is a WebSocket: connect with Upgrade: websocket')
+          }
+          return acceptWebSocket(call.headers, (socket, signal) => serve(socket, call, state, signal))
+        },
+      },
+    },
+    help: {
+      synopsis: 'Be told of changes.',
+      description:
+        'The client sends {"watch": [paths]} and needs read on each; the server sends {"path", "version"} when one changed, {"lost": true} when it could not keep up.',
+    },
+  }),
+]

@@ -1,0 +1,78 @@
+import type { Maybe } from '#ground/base/brand.ts'
+import type { World } from '#ground/base/world.ts'
+import type { Json } from '#ground/text/json.ts'
+import type { Call } from '#backend/call.ts'
+import { type Row, rowOf } from '#backend/engine.ts'
+import type { AuditDevices } from '#core/audit/devices.ts'
+import type { NoticeHub } from '#core/events/notices.ts'
+import type { Mounts } from '#core/mounts/mounts.ts'
+import type { PolicyShelf } from '#core/policy/shelf.ts'
+import type { Verdict } from '#protocol/verdict.ts'
+import type { Refusal } from './refusal.ts'
+
+/** What `sys/seal-status` says. @source server-core 2.2 */
+export type SealStatus = {
+  readonly type: string
+  readonly isInitialized: boolean
+  readonly isSealed: boolean
+  readonly threshold: number
+  readonly shares: number
+  readonly progress: number
+  readonly nonce: string
+  readonly isRecoverySeal: boolean
+  readonly storageType: string
+}
+
+export type InitAsk = {
+  readonly secretShares: number
+  readonly secretThreshold: number
+  readonly recoveryShares: number
+  readonly recoveryThreshold: number
+  /** Which of the fields were sent: those of the other family of seals are refused. */
+  readonly sent: ReadonlySet<string>
+}
+
+/** Key shares as hex, and the root token: shown once, kept by nobody. */
+export type InitResult = { readonly keys: readonly string[]; readonly recoveryKeys: readonly string[]; readonly rootToken: string }
+
+/** The node's life as far as `sys/` drives it. Faults carry Vault's texts. */
+export interface SealControl {
+  status(): Maybe<SealStatus>
+  init(ask: InitAsk): Promise<InitResult>
+  unseal(key: string): Promise<SealStatus>
+  resetUnseal(): Promise<SealStatus>
+  seal(): Promise<void>
+}
+
+/** The parts that exist only while unsealed. */
+export type UnsealedState = {
+  readonly mounts: Mounts
+  readonly policies: PolicyShelf
+  readonly devices: AuditDevices
+  readonly notices: NoticeHub
+}
+
+/** What the `sys/` engine works on. */
+export type SystemState = {
+  readonly world: World
+  readonly seal: SealControl
+  readonly version: string
+  readonly buildDate: string
+  readonly clusterName: string
+  /** Null while sealed. */
+  clusterId(): string | null
+  /** @throws Fault `server.sealed` */
+  house(): UnsealedState
+  refusal(requestId: string): Refusal | null
+  /** Is the token of this call still good? */
+  isCallerAlive(call: Call): Promise<boolean>
+  /** Does any rule of the caller's policies lie at or below the path, or cover it? */
+  touches(call: Call, path: string): Promise<boolean>
+  /** Judges for the token behind an accessor; null when there is none. */
+  judgeFor(accessor: string, path: string, operation: Verdict['capabilities'][number] | 'help'): Promise<Verdict | null>
+  /** The OpenAPI document of all mounts that the caller may see. */
+  openApi(call: Call, generic: boolean): Json
+}
+
+export const row = rowOf<SystemState>()
+export type SystemRow = Row<SystemState>

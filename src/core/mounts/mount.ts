@@ -1,0 +1,42 @@
+import type { AnyEngine, MountFacts } from '#backend/engine.ts'
+import type { View } from '#backend/storage.ts'
+import type { AuditedMount } from './audited.ts'
+import { fullPath, type MountEntry } from './entry.ts'
+import { type Router, routerOf } from './router.ts'
+
+/** An open mount: its entry, its engine and the state that the engine made for it. */
+export type Mount = {
+  readonly entry: MountEntry
+  /** As requests name it, ending in `/`. */
+  readonly path: string
+  readonly engine: AnyEngine
+  readonly router: Router
+  readonly state: unknown
+  readonly view: View
+  readonly facts: MountFacts
+  readonly audited: AuditedMount
+  /** Requests that are in the handler now; disabling waits for them. */
+  readonly inFlight: { count: number }
+}
+
+export function auditedMount(entry: MountEntry, engine: AnyEngine): AuditedMount {
+  return {
+    path: fullPath(entry),
+    type: entry.type,
+    accessor: entry.accessor,
+    version: engine.version,
+    class: entry.kind,
+    openRequestKeys: new Set(entry.config.auditNonHmacRequestKeys),
+    openResponseKeys: new Set(entry.config.auditNonHmacResponseKeys),
+  }
+}
+
+export function makeMount(parts: Pick<Mount, 'entry' | 'engine' | 'state' | 'view' | 'facts'>): Mount {
+  return {
+    ...parts,
+    path: fullPath(parts.entry),
+    router: routerOf(parts.engine),
+    audited: auditedMount(parts.entry, parts.engine),
+    inFlight: { count: 0 },
+  }
+}

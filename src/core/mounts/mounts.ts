@@ -1,0 +1,258 @@
+import { type Seconds, seconds } from '#ground/base/clock.ts'
+import type { World } from '#ground/base/world.ts'
+import type { AnyEngine, MountFacts, Parts } from '#backend/engine.ts'
+import { rootNamespace } from '#backend/namespace.ts'
+import type { Codec } from '#backend/storage.ts'
+import type { Keeper } from '#core/storage/keeper.ts'
+import { type EffectLog, MountView } from '#core/storage/view.ts'
+import { fault } from '#protocol/fault.ts'
+import type { EngineEvent } from '#protocol/event.ts'
+import { fullPath, type MountConfig, type MountEntry, mountCodec } from './entry.ts'
+import { makeMount, type Mount } from './mount.ts'
+
+/** What the system grants where a mount says nothing. */
+export type SystemTtls = { readonly defaultTtl: Seconds; readonly maxTtl: Seconds }
+
+export type MountsOptions = {
+  keeper: Keeper
+  world: World
+  /** Every engine and auth method that can be mounted. */
+  catalog: readonly AnyEngine[]
+  /** Handed to engines that name them in `needs`. */
+  services: Readonly<Record<string, unknown>>
+  ttls: SystemTtls
+  effects: (mount: MountEntry) => EffectLog
+  emit: (mount: MountEntry, event: EngineEvent) => void
+  /** Ends every lease and token below a path; before a mount's storage is cleared. */
+  revokeBelow: (mount: MountEntry) => Promise<void>
+}
+
+const pageSize = 200
+
+/** All mounts of a namespace: found by longest prefix, enabled, tuned, disabled. */
+export class Mounts {
+  readonly #options: MountsOptions
+  #byPath = new Map<string, Mount>()
+  #busy: Promise<unknown> = Promise.resolve()
+
+  constructor(options: MountsOptions) {
+    this.#options = options
+  }
+
+  /** Mounts that are part of the server and not kept: `sys/`, `auth/token/`. */
+  addBuiltin(entry: MountEntry, engine: AnyEngine): Promise<void> {
+    return this.#open(entry, engine)
+  }
+
+  /** Opens what is kept; goes on with removals that were cut short. */
+  async load(): Promise<void> {
+    const { keeper } = this.#options
+    let after: string | undefined
+    for (;;) {
+      const page = await keeper.list(this.#entryKey(''), { ...(after !== undefined && { after }), limit: pageSize })
+      for (const uuid of page.names) {
+        const entry = (await keeper.get(this.#entryKey(uuid), mountCodec as Codec<unknown>)) as MountEntry
+        const engine = this.#engine(entry)
+        if (engine === null) {
+          this.#options.world.log.error('a mount has a type that this version does not know; it is not served', {
+            path: fullPath(entry),
+            type: entry.type,
+          })
+          continue
+        }
+        await this.#open(entry, engine)
+        if (entry.isTainted) await this.#remove(this.#byPath.get(fullPath(entry))!)
+      }
+      if (!page.more) return
+      after = page.names.at(-1)
+    }
+  }
+
+  /** The mount whose path is the longest prefix; a path without its last slash counts, too. */
+  resolve(path: string): { mount: Mount; rest: string } | null {
+    for (let at = path.lastIndexOf('/'); at >= 0; at = at === 0 ? -1 : path.lastIndexOf('/', at - 1)) {
+      const mount = this.#byPath.get(path.slice(0, at + 1))
+      if (mount !== undefined) return mount.entry.isTainted ? null : { mount, rest: path.slice(at + 1) }
+    }
+    const mount = this.#byPath.get(`${path}/`)
+    return mount === undefined || mount.entry.isTainted ? null : { mount, rest: '' }
+  }
+
+  at(path: string): Mount | null {
+    return this.#byPath.get(path) ?? null
+  }
+
+  byAccessor(accessor: string): Mount | null {
+    for (const mount of this.#byPath.values()) if (mount.entry.accessor === accessor) return mount
+    return null
+  }
+
+  /** Sorted by path. */
+  all(): readonly Mount[] {
+    return [...this.#byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1))
+  }
+
+  /** @throws Fault for paths that are taken, and types that aren't there. */
+  enable(entry: MountEntry): Promise<void> {
+    return this.#exclusively(async () => {
+      const engine = this.#engine(entry)
+      if (engine === null) throw fault('request.invalid', `plugin not found in the catalog: ${this.#asked(entry)}`)
+      this.#checkPath(entry)
+      this.#checkOptions(engine, entry)
+      await this.#open(entry, engine)
+      try {
+        await this.#options.keeper.commit([
+          { key: this.#entryKey(entry.uuid), codec: mountCodec as Codec<unknown>, entry },
+        ])
+      } catch (error) {
+        this.#byPath.delete(fullPath(entry))
+        throw error
+      }
+    })
+  }
+
+  /** Ends its leases, then its storage. Nothing to do for what isn't there. */
+  disable(path: string): Promise<void> {
+    return this.#exclusively(async () => {
+      const mount = this.#byPath.get(path)
+      if (!mount) return
+      const entry = { ...mount.entry, isTainted: true }
+      await this.#options.keeper.commit([{ key: this.#entryKey(entry.uuid), codec: mountCodec as Codec<unknown>, entry }])
+      this.#byPath.set(path, { ...mount, entry })
+      await this.#remove(this.#byPath.get(path)!)
+    })
+  }
+
+  /** Replaces entry and what is derived from it; the engine is opened anew when its options changed. */
+  tune(path: string, change: (entry: MountEntry) => MountEntry): Promise<void> {
+    return this.#exclusively(async () => {
+      const mount = this.#byPath.get(path)
+      if (!mount) throw fault('request.invalid', `tune of path "${path}" failed: no mount entry found`)
+      const entry = change(mount.entry)
+      if (!this.#isBuiltin(mount)) {
+        await this.#options.keeper.commit([{ key: this.#entryKey(entry.uuid), codec: mountCodec as Codec<unknown>, entry }])
+      }
+      const hasNewOptions = JSON.stringify(entry.options) !== JSON.stringify(mount.entry.options)
+      if (hasNewOptions) {
+        await mount.engine.close?.(mount.state)
+        await this.#open(entry, mount.engine)
+      } else {
+        const facts = this.#facts(entry)
+        this.#byPath.set(path, { ...makeMount({ ...mount, entry, facts }), inFlight: mount.inFlight })
+      }
+    })
+  }
+
+  /** Effective TTLs of a mount. */
+  effectiveTtls(config: MountConfig): SystemTtls {
+    const { ttls } = this.#options
+    return {
+      defaultTtl: config.defaultLeaseTtl || ttls.defaultTtl,
+      maxTtl: config.maxLeaseTtl || ttls.maxTtl,
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const mount of this.#byPath.values()) await mount.engine.close?.(mount.state)
+    this.#byPath = new Map()
+  }
+
+  #isBuiltin(mount: Mount): boolean {
+    return !this.#options.catalog.includes(mount.engine)
+  }
+
+  #engine({ kind, type, options }: MountEntry): AnyEngine | null {
+    const serves = (engine: AnyEngine): boolean => engine.serves?.(options ?? {}) ?? true
+    return this.#options.catalog.find(engine => engine.kind === kind && engine.type === type && serves(engine)) ?? null
+  }
+
+  // A type that is there in another version only: the message names the option that asked for this one.
+  #asked({ kind, type, options }: MountEntry): string {
+    const isKnown = this.#options.catalog.some(engine => engine.kind === kind && engine.type === type)
+    return isKnown ? `${type} with options ${JSON.stringify(options ?? {})}` : type
+  }
+
+  #entryKey(uuid: string): string {
+    return `${rootNamespace.id}/${mountCodec.prefix}${uuid}`
+  }
+
+  #viewPrefix(entry: MountEntry): string {
+    return `${rootNamespace.id}/${entry.kind === 'auth' ? 'auth' : 'logical'}/${entry.uuid}/`
+  }
+
+  #facts(entry: MountEntry): MountFacts {
+    return {
+      path: fullPath(entry),
+      accessor: entry.accessor,
+      uuid: entry.uuid,
+      namespace: rootNamespace,
+      options: entry.options ?? {},
+      defaultTtl: () => this.effectiveTtls(this.#current(entry).config).defaultTtl,
+      maxTtl: () => this.effectiveTtls(this.#current(entry).config).maxTtl,
+    }
+  }
+
+  #current(entry: MountEntry): MountEntry {
+    return this.#byPath.get(fullPath(entry))?.entry ?? entry
+  }
+
+  async #open(entry: MountEntry, engine: AnyEngine): Promise<void> {
+    const { keeper, world, services, effects, emit } = this.#options
+    const view = new MountView(keeper, this.#viewPrefix(entry), effects(entry))
+    const facts = this.#facts(entry)
+    const needed: Record<string, unknown> = {}
+    for (const name of engine.needs ?? []) {
+      if (services[name] === undefined) throw fault('internal', 'internal error', { reason: `engine ${engine.type} needs ${name}` })
+      needed[name] = services[name]
+    }
+    const parts: Parts = {
+      world: { ...world, log: world.log.named(`${entry.kind === 'auth' ? 'auth' : 'secrets'}.${entry.type}`) },
+      view,
+      mount: facts,
+      emit: event => emit(this.#current(entry), event),
+      services: needed,
+    }
+    const state = await engine.open(parts)
+    this.#byPath.set(fullPath(entry), makeMount({ entry, engine, state, view, facts }))
+  }
+
+  async #remove(mount: Mount): Promise<void> {
+    const { keeper, revokeBelow } = this.#options
+    await revokeBelow(mount.entry)
+    await mount.engine.close?.(mount.state)
+    await keeper.purge(this.#viewPrefix(mount.entry))
+    await keeper.commit([{ key: this.#entryKey(mount.entry.uuid), codec: mountCodec as Codec<unknown>, entry: null }])
+    this.#byPath.delete(mount.path)
+  }
+
+  // @source openbao vault/mount.go: paths may nest, but none may be a prefix of another.
+  #checkPath(entry: MountEntry): void {
+    const path = fullPath(entry)
+    for (const taken of this.#byPath.keys()) {
+      if (taken === path) throw fault('request.invalid', `path is already in use at ${path}`)
+      if (taken.startsWith(path) || path.startsWith(taken)) throw fault('request.invalid', `existing mount at ${taken}`)
+    }
+  }
+
+  #checkOptions(engine: AnyEngine, entry: MountEntry): void {
+    for (const [name, value] of Object.entries(entry.options ?? {})) {
+      const allowed = engine.options?.[name]
+      if (allowed === undefined) throw fault('request.invalid', `unknown mount option "${name}" for type ${entry.type}`)
+      if (allowed !== 'any' && !allowed.includes(value)) {
+        throw fault('request.invalid', `mount option "${name}" must be one of ${allowed.join(', ')}, not "${value}"`)
+      }
+    }
+  }
+
+  #exclusively<R>(work: () => Promise<R>): Promise<R> {
+    const mine = this.#busy.then(work, work)
+    this.#busy = mine.then(
+      () => undefined,
+      () => undefined,
+    )
+    return mine
+  }
+}
+
+/** 768 hours, Vault's for both. */
+export const systemTtlsDefault: SystemTtls = { defaultTtl: seconds(2_764_800), maxTtl: seconds(2_764_800) }

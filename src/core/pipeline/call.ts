@@ -1,0 +1,86 @@
+import type { Instant } from '#ground/base/clock.ts'
+import type { World } from '#ground/base/world.ts'
+import type { Bytes, Maybe } from '#ground/base/brand.ts'
+import type { HttpRequest } from '#ground/http/message.ts'
+import type { Json } from '#ground/text/json.ts'
+import type { Call, Caller, WrapAsk } from '#backend/call.ts'
+import { type NamespaceRef, rootNamespace } from '#backend/namespace.ts'
+import type { Operation, Verdict } from '#protocol/verdict.ts'
+
+export type CallParts = {
+  id: string
+  operation: Operation
+  path: string
+  mountPath: string
+  input: Readonly<Record<string, unknown>>
+  sent: ReadonlySet<string>
+  nulls: readonly string[]
+  rest: Readonly<Record<string, Json>>
+  raw: Bytes | null
+  request: HttpRequest
+  remoteAddress: string
+  caller: Caller | null
+  world: World
+  /** ms; null = without limit. */
+  deadlineMs: number | null
+  may: (path: string, operation: Operation | 'sudo') => Maybe<Verdict>
+}
+
+/** One request as its handler sees it; what few handlers need (a signal) is made when asked for. */
+export class RequestCall implements Call {
+  readonly id: string
+  readonly operation: Operation
+  readonly path: string
+  readonly mountPath: string
+  readonly namespace: NamespaceRef = rootNamespace
+  readonly input: Readonly<Record<string, unknown>>
+  readonly sent: ReadonlySet<string>
+  readonly nulls: readonly string[]
+  readonly rest: Readonly<Record<string, Json>>
+  readonly raw: Bytes | null
+  readonly headers: HttpRequest['headers']
+  readonly peer: HttpRequest['peer']
+  readonly remoteAddress: string
+  readonly caller: Caller | null
+  readonly wrap: WrapAsk | null = null
+  readonly #parts: CallParts
+  #signal: AbortSignal | null = null
+
+  constructor(parts: CallParts) {
+    this.id = parts.id
+    this.operation = parts.operation
+    this.path = parts.path
+    this.mountPath = parts.mountPath
+    this.input = parts.input
+    this.sent = parts.sent
+    this.nulls = parts.nulls
+    this.rest = parts.rest
+    this.raw = parts.raw
+    this.headers = parts.request.headers
+    this.peer = parts.request.peer
+    this.remoteAddress = parts.remoteAddress
+    this.caller = parts.caller
+    this.#parts = parts
+  }
+
+  get signal(): AbortSignal {
+    this.#signal ??= this.#makeSignal()
+    return this.#signal
+  }
+
+  #makeSignal(): AbortSignal {
+    const { request, world, deadlineMs } = this.#parts
+    if (deadlineMs === null) return AbortSignal.any([request.signal, world.signal])
+    const deadline = new AbortController()
+    world.clock.after(deadlineMs, () => deadline.abort(new Error('the request took too long')))
+    return AbortSignal.any([request.signal, world.signal, deadline.signal])
+  }
+
+  may(path: string, operation: Operation | 'sudo'): Maybe<Verdict> {
+    return this.#parts.may(path, operation)
+  }
+
+  now(): Instant {
+    return this.#parts.world.clock.now()
+  }
+}

@@ -1,0 +1,59 @@
+import type { Maybe } from '#ground/base/brand.ts'
+import type { World } from '#ground/base/world.ts'
+import type { HttpRequest, HttpResponse } from '#ground/http/message.ts'
+import type { Json } from '#ground/text/json.ts'
+import type { JsonLimits } from '#ground/text/json-parse.ts'
+import type { AuditBroker } from '#core/audit/broker.ts'
+import type { Identity } from '#core/identity/identity.ts'
+import type { Mount } from '#core/mounts/mount.ts'
+import type { Mounts } from '#core/mounts/mounts.ts'
+import type { LiveToken } from '#core/tokens/live.ts'
+import type { Tokens } from '#core/tokens/tokens.ts'
+import type { Operation, Verdict } from '#protocol/verdict.ts'
+import type { Refusals } from '#core/builtin/system/refusal.ts'
+
+/** What a policy question is about. `values` null: parameters don't count (list, delete, capabilities). */
+export type Question = {
+  readonly path: string
+  readonly operation: Operation
+  readonly values: Readonly<Record<string, Json>> | null
+  /** Seconds; 0 = no wrapping asked for. */
+  readonly wrapTtl: number
+}
+
+/** The parts of an unsealed server that requests go through; made at unseal, gone at seal. */
+export type House = {
+  readonly mounts: Mounts
+  readonly tokens: Tokens
+  readonly identity: Identity
+  readonly audit: AuditBroker
+  judge(live: LiveToken, question: Question): Maybe<Verdict>
+}
+
+/** Rate limits and lease counts: where they are asked in the order of things. `null` lets pass. */
+export type Quotas = {
+  /** Before the body is read; by address and path. */
+  beforeBody(request: HttpRequest, path: string): HttpResponse | null
+  /** After policy; by mount and role. */
+  beforeHandler(mount: Mount, path: string): null
+}
+
+export type PipelineSettings = {
+  readonly bodyBytesMax: number
+  readonly json: JsonLimits
+  /** ms; rows with `deadline: false` have none. */
+  readonly requestMsMax: number
+  /** Answers of paths outside `/v1/`. */
+  readonly pages: (request: HttpRequest) => HttpResponse | null
+}
+
+export type PipelineOptions = {
+  readonly world: World
+  readonly settings: PipelineSettings
+  readonly quotas: Quotas
+  readonly refusals: Refusals
+  /** The `sys/` mount: answers, sealed or not. */
+  readonly system: Mount
+  /** null while sealed. */
+  house(): House | null
+}

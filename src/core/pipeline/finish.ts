@@ -1,0 +1,152 @@
+import type { Maybe } from '#ground/base/brand.ts'
+import type { Instant } from '#ground/base/clock.ts'
+import type { HttpResponse, HttpUpgrade } from '#ground/http/message.ts'
+import { type Json, renderJson } from '#ground/text/json.ts'
+import type { Reply } from '#backend/reply.ts'
+import type { AuditedReply } from '#core/audit/subject.ts'
+import type { Mount } from '#core/mounts/mount.ts'
+import { makeLive, type LiveToken } from '#core/tokens/live.ts'
+import { type Registered, registerLogin, registerToken } from '#core/tokens/register.ts'
+import { authBlock } from '#core/tokens/render.ts'
+import { fault } from '#protocol/fault.ts'
+import type { Operation } from '#protocol/verdict.ts'
+import { answerHeaders, listData, renderData, renderEnvelope } from './answer.ts'
+import type { House } from './deps.ts'
+
+/** What `finish` needs to know of the request. */
+export type Ending = {
+  readonly id: string
+  readonly operation: Operation
+  readonly path: string
+  readonly mount: Mount
+  readonly house: House | null
+  readonly live: LiveToken | null
+  readonly now: Instant
+  readonly unknown: readonly string[]
+  readonly replaced: readonly string[]
+  readonly audits: boolean
+  readonly sentToken: string | null
+}
+
+/** The answer, and what the response's audit entry shows of it. */
+export type Finished = { readonly answer: HttpResponse | HttpUpgrade; readonly audited: AuditedReply | null }
+
+const nothingAudited: AuditedReply = { data: null, warnings: [], leaseId: '', auth: null, memo: null }
+
+/** From a handler's reply to the answer: registers logins and tokens, adds warnings, renders. */
+export function finish(ending: Ending, reply: Reply): Maybe<Finished> {
+  switch (reply.kind) {
+    case 'login':
+      return registered(ending, reply)
+    case 'token':
+      return registered(ending, reply)
+    case 'empty':
+      return reply.warnings?.length || (ending.operation === 'read' && !reply.warnings)
+        ? emptyWithWarnings(ending, reply)
+        : { answer: { status: 204, headers: answerHeaders(ending.id, reply.headers), body: null }, audited: nothingAudited }
+    case 'missing':
+      return notFound(ending, reply)
+    case 'list':
+      return listed(ending, reply)
+    case 'data':
+      return enveloped(ending, reply, { data: reply.data, status: reply.status ?? 200, topLevel: reply.topLevel ? reply.data : null })
+    case 'auth':
+      return enveloped(ending, reply, { data: null, status: 200, topLevel: null, auth: reply.auth })
+    case 'lease':
+      throw fault('internal', 'internal error', { reason: 'leases are not registered by this version' })
+    case 'bare':
+      return {
+        answer: { status: reply.status, headers: answerHeaders(ending.id, reply.headers), body: `${renderJson(reply.body)}\n` },
+        audited: { ...nothingAudited, data: reply.audited ?? reply.body },
+      }
+    case 'raw':
+    case 'stream':
+    case 'upgrade':
+      return passedOn(ending, reply)
+    default:
+      return reply satisfies never
+  }
+}
+
+function notFound(ending: Ending, reply: Reply): Finished {
+  return {
+    answer: { status: 404, headers: answerHeaders(ending.id, reply.headers), body: '{"errors":[]}\n' },
+    audited: nothingAudited,
+  }
+}
+
+function emptyWithWarnings(ending: Ending, reply: Reply): Finished {
+  return reply.warnings?.length ? enveloped(ending, reply, { data: null, status: 200, topLevel: null }) : notFound(ending, reply)
+}
+
+function listed(ending: Ending, reply: Extract<Reply, { kind: 'list' }>): Finished {
+  if (reply.keys.length === 0 && !reply.scan && !reply.warnings?.length) return notFound(ending, reply)
+  const data = listData(reply)
+  return enveloped(ending, reply, { data, status: 200, topLevel: reply.topLevel ? data : null })
+}
+
+function passedOn(ending: Ending, reply: Extract<Reply, { kind: 'raw' | 'stream' | 'upgrade' }>): Finished {
+  const audited = { ...nothingAudited, data: reply.audited ?? null }
+  if (reply.kind === 'upgrade') {
+    return { answer: { status: 101, headers: reply.headers, upgrade: (socket, head) => reply.run(socket, head) }, audited }
+  }
+  const headers = answerHeaders(ending.id, reply.headers).map(([name, value]) =>
+    name === 'Content-Type' ? ([name, reply.contentType] as const) : ([name, value] as const),
+  )
+  return { answer: { status: reply.kind === 'raw' ? reply.status : 200, headers, body: reply.body }, audited }
+}
+
+type Content = { data: Json | null; status: number; topLevel: Json | null; auth?: Json }
+
+function enveloped(ending: Ending, reply: Reply, content: Content): Finished {
+  const warnings = allWarnings(ending, reply.warnings)
+  const body = renderEnvelope({
+    id: ending.id,
+    leaseId: '',
+    renewable: false,
+    leaseDuration: 0,
+    data: renderData(content.data, reply.memo),
+    warnings,
+    auth: content.auth === undefined ? 'null' : renderJson(content.auth),
+    mountType: ending.mount.entry.type,
+    topLevel: content.topLevel,
+  })
+  return {
+    answer: { status: content.status, headers: answerHeaders(ending.id, reply.headers), body },
+    audited: { ...nothingAudited, data: reply.audited ?? content.data, warnings, memo: reply.memo ?? null },
+  }
+}
+
+// Only a reply with a body can carry them: a write that answers 204 stays 204.
+function allWarnings(ending: Ending, own: readonly string[] | undefined): readonly string[] {
+  if (ending.unknown.length === 0 && ending.replaced.length === 0) return own ?? []
+  const more: string[] = [...(own ?? [])]
+  if (ending.unknown.length > 0) more.push(`Endpoint ignored these unrecognized parameters: [${ending.unknown.join(' ')}]`)
+  if (ending.replaced.length > 0) {
+    more.push(
+      `Endpoint replaced the value of these parameters with the values captured from the endpoint's path: [${ending.replaced.join(' ')}]`,
+    )
+  }
+  return more
+}
+
+async function registered(ending: Ending, reply: Extract<Reply, { kind: 'login' | 'token' }>): Promise<Finished> {
+  const house = ending.house
+  if (house === null) throw fault('server.sealed', 'Vault is sealed')
+  const { entry } = ending.mount
+  const ttls = house.mounts.effectiveTtls(entry.config)
+  let made: Registered
+  if (reply.kind === 'login') {
+    const mount = { ...ttls, path: ending.mount.path, accessor: entry.accessor, tokenType: entry.config.tokenType }
+    made = await registerLogin(house, reply.login, mount, { path: ending.path, now: ending.now })
+  } else {
+    const mount = { ...ttls, accessor: entry.accessor }
+    made = await registerToken(house.tokens, reply.token, ending.live, mount, { now: ending.now })
+  }
+  const token = made.token.reveal('the answer of a login or token creation')
+  const auth = authBlock(token, made.entry, made.identityPolicies, made.entry.creationTtl)
+  const warnings = [...(reply.warnings ?? []), ...made.warnings]
+  const done = enveloped(ending, { ...reply, warnings }, { data: null, status: 200, topLevel: null, auth })
+  const audited = { ...done.audited!, auth: makeLive(token, made.key, made.entry, null).audited }
+  return { answer: done.answer, audited }
+}

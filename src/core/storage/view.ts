@@ -1,0 +1,98 @@
+import type { Maybe } from '#ground/base/brand.ts'
+import type { Instant } from '#ground/base/clock.ts'
+import type { Json } from '#ground/text/json.ts'
+import type { Batch, Change, Codec, IntentId, Key, Page, View } from '#backend/storage.ts'
+import type { Keeper, KeeperWrite } from './keeper.ts'
+
+/** Where a mount's intents and alarms go; `core/leases` keeps them, with the due-time index. */
+export type EffectLog = {
+  intend(kind: string, entry: Json): Promise<IntentId>
+  settle(intent: IntentId): Promise<void>
+  alarm(kind: string, id: string, at: Instant | null): Promise<void>
+}
+
+/** Full keys longer than this are refused by the stores. */
+const keyBytesMax = 2048
+
+/** Thrown for a key that can't be one; callers answer 400. */
+export class KeyProblem extends Error {
+  override readonly name = 'KeyProblem'
+}
+
+/**
+ * The part of the store below `prefix`, which ends in `/`: nothing outside it can be named, since ids with empty or
+ * dot segments are refused.
+ */
+export class MountView implements View {
+  readonly #keeper: Keeper
+  readonly #prefix: string
+  readonly #effects: EffectLog
+
+  constructor(keeper: Keeper, prefix: string, effects: EffectLog) {
+    this.#keeper = keeper
+    this.#prefix = prefix
+    this.#effects = effects
+  }
+
+  #at(key: Key<unknown>): string {
+    return this.#prefix + key.codec.prefix + checkedId(key.id)
+  }
+
+  #write(write: Batch[number]): KeeperWrite {
+    return { key: this.#at(write.key), codec: write.key.codec, entry: write.entry }
+  }
+
+  get<E>(key: Key<E>): Maybe<E | null> {
+    return this.#keeper.get(this.#at(key as Key<unknown>), key.codec as Codec<unknown>) as Maybe<E | null>
+  }
+
+  peek<E>(key: Key<E>): E | null | undefined {
+    return this.#keeper.peek(this.#at(key as Key<unknown>)) as E | null | undefined
+  }
+
+  list(codec: Codec<unknown>, folder: string, paging: { after?: string; limit: number }): Maybe<Page> {
+    if (folder !== '') checkedId(folder.endsWith('/') ? folder.slice(0, -1) : folder)
+    const page = this.#keeper.list(this.#prefix + codec.prefix + folder, paging)
+    return page instanceof Promise
+      ? page.then(({ names, more }) => ({ keys: names, more }))
+      : { keys: page.names, more: page.more }
+  }
+
+  update<E, R>(key: Key<E>, change: (now: E | null) => Change<E, R>): Promise<R> {
+    return this.#keeper.update(this.#at(key as Key<unknown>), key.codec as Codec<unknown>, now => {
+      const { entry, also, result } = change(now as E | null)
+      return {
+        ...(entry !== undefined && { entry }),
+        ...(also && { also: also.map(write => this.#write(write)) }),
+        result,
+      }
+    })
+  }
+
+  commit(batch: Batch): Promise<void> {
+    return this.#keeper.commit(batch.map(write => this.#write(write)))
+  }
+
+  purge(codec: Codec<unknown>, folder: string): Promise<void> {
+    return this.#keeper.purge(this.#prefix + codec.prefix + folder)
+  }
+
+  intend(kind: string, entry: Json): Promise<IntentId> {
+    return this.#effects.intend(kind, entry)
+  }
+
+  settle(intent: IntentId): Promise<void> {
+    return this.#effects.settle(intent)
+  }
+
+  alarm(kind: string, id: string, at: Instant | null): Promise<void> {
+    return this.#effects.alarm(kind, id, at)
+  }
+}
+
+function checkedId(id: string): string {
+  if (id.length > keyBytesMax / 4 && Buffer.byteLength(id) > keyBytesMax - 256) throw new KeyProblem('the path is too long')
+  if (id.includes('//') || id.startsWith('/') || id.endsWith('/')) throw new KeyProblem('the path has an empty segment')
+  if (id === '.' || id === '..' || /(^|\/)\.\.?(\/|$)/.test(id)) throw new KeyProblem('relative paths not supported')
+  return id
+}

@@ -1,0 +1,46 @@
+import type { Instant, Seconds } from '#ground/base/clock.ts'
+import { jsonBytes } from '#ground/fields/codec.ts'
+import type { TokenKey } from '#backend/engine.ts'
+import type { Login } from '#backend/login.ts'
+import type { Codec } from '#backend/storage.ts'
+
+/** A service token as it is kept: by the HMAC of the token, never the token. */
+export type TokenEntry = {
+  readonly accessor: string
+  /** The token that made it; null for orphans. It lives only as long as that one. */
+  readonly parent: TokenKey | null
+  /** Its own policies, sorted. */
+  readonly policies: readonly string[]
+  /** Path of the request that made it. */
+  readonly path: string
+  readonly metadata: Readonly<Record<string, string>> | null
+  readonly displayName: string
+  /** Uses left; 0 = without limit, -1 = used up. */
+  readonly numUses: number
+  readonly createdAt: Instant
+  /** The TTL granted at creation. */
+  readonly creationTtl: Seconds
+  /** null = never. */
+  readonly expiresAt: Instant | null
+  readonly renewedAt: Instant | null
+  /** The TTL granted last: what a renewal without increment gives again. */
+  readonly grantedTtl: Seconds
+  readonly explicitMaxTtl: Seconds
+  readonly period: Seconds
+  readonly renewable: boolean
+  readonly entityId: string
+  readonly boundCidrs: readonly string[]
+  /** Accessor of the mount that made it. */
+  readonly mountAccessor: string
+  /** What the auth method wants back at a renewal; null for tokens that no login made. */
+  readonly login: Pick<Login, 'alias' | 'metadata' | 'parameters' | 'internal'> | null
+}
+
+export type AccessorEntry = { readonly token: TokenKey }
+
+export const tokenCodec: Codec<TokenEntry> = { prefix: 'id/', encode: jsonBytes.encode, decode: jsonBytes.decode }
+export const accessorCodec: Codec<AccessorEntry> = { prefix: 'accessor/', encode: jsonBytes.encode, decode: jsonBytes.decode }
+/** `child/<parent>/<child>`: who dies with whom. */
+export const childCodec: Codec<true> = { prefix: 'child/', encode: () => new Uint8Array(0), decode: () => true }
+/** `dying/<token>`: a tree whose root is dead and whose rest is being removed; resumed after a restart. */
+export const dyingCodec: Codec<true> = { prefix: 'dying/', encode: () => new Uint8Array(0), decode: () => true }

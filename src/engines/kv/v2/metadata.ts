@@ -1,0 +1,206 @@
+import type { Seconds } from '#ground/base/clock.ts'
+import { captured, int, object, optionalBool, optionalInt, signedDuration, text } from '#ground/fields/kit.ts'
+import { formatGoDuration } from '#ground/text/duration.ts'
+import type { Json, JsonObject } from '#ground/text/json.ts'
+import { formatRfc3339Nano } from '#ground/text/time.ts'
+import type { Call } from '#backend/call.ts'
+import { empty, missing, type Reply } from '#backend/reply.ts'
+import { fault } from '#protocol/fault.ts'
+import { changed } from './data.ts'
+import { newSecret, type SecretEntry, secretCodec, secretKey, versionCodec, versionsFolder } from './secret.ts'
+import { type KvState, readConfig, row } from './state.ts'
+
+const fields = {
+  path: captured('Location of the secret, or of a folder.'),
+  max_versions: optionalInt({ description: 'Versions kept; 0 = as the mount says.' }),
+  cas_required: optionalBool({ description: 'Every write must say which version it replaces.' }),
+  delete_version_after: signedDuration({ description: 'Versions delete themselves after this.' }),
+  custom_metadata: object({ description: 'Up to 64 texts of your own; replaced as a whole.' }),
+  after: text({ description: 'List after this name.', from: 'query' }),
+  limit: int({ description: 'List at most so many; 0 = all.', from: 'query' }),
+}
+
+type MetadataInput = {
+  readonly path: string
+  readonly max_versions: number | undefined
+  readonly cas_required: boolean | undefined
+  readonly delete_version_after: Seconds
+  readonly custom_metadata: JsonObject | undefined
+  readonly after: string
+  readonly limit: number
+}
+type MetadataCall = Call<MetadataInput>
+
+async function read(call: MetadataCall, state: KvState): Promise<Reply> {
+  const entry = await state.parts.view.get(secretKey(call.input.path))
+  return entry === null ? missing : { kind: 'data', data: info(entry), memo: entry.versions }
+}
+
+function info(entry: SecretEntry): Json {
+  const versions: Record<string, Json> = {}
+  for (const { version, createdAt, deletedAt, isDestroyed } of entry.versions) {
+    versions[version] = {
+      created_time: formatRfc3339Nano(createdAt),
+      deletion_time: deletedAt === null ? '' : formatRfc3339Nano(deletedAt),
+      destroyed: isDestroyed,
+    }
+  }
+  return {
+    cas_required: entry.casRequired,
+    created_time: formatRfc3339Nano(entry.createdAt),
+    current_version: entry.currentVersion,
+    custom_metadata: entry.customMetadata,
+    delete_version_after: formatGoDuration(Math.max(0, entry.deleteVersionAfter)),
+    max_versions: entry.maxVersions,
+    oldest_version: entry.versions[0]?.version ?? 0,
+    updated_time: formatRfc3339Nano(entry.updatedAt),
+    versions,
+  }
+}
+
+const textMax = 512
+const keyMax = 128
+const keysMax = 64
+const printable = /^[^\p{C}]*$/u
+
+/** @source openbao builtin/logical/kv/custom_metadata.go */
+function checkCustom(custom: Readonly<Record<string, string>>): void {
+  const refuse = (why: string) => fault('request.invalid', `custom_metadata validation failed: ${why}`)
+  const entries = Object.entries(custom)
+  if (entries.length > keysMax) throw refuse(`payload must contain at most ${keysMax} keys, provided ${entries.length}`)
+  for (const [key, value] of entries) {
+    if (key.length === 0 || key.length > keyMax) throw refuse(`length of key "${key.slice(0, keyMax)}" is ${key.length} but must be 0 < len(key) <= ${keyMax}`)
+    if (value.length === 0 || value.length > textMax) throw refuse(`length of value for key "${key}" is ${value.length} but must be 0 < len(value) <= ${textMax}`)
+    if (!printable.test(key)) throw refuse('a key contains unprintable characters')
+    if (!printable.test(value)) throw refuse(`value for key "${key}" contains unprintable characters`)
+  }
+}
+
+type Changes = Partial<Pick<SecretEntry, 'maxVersions' | 'casRequired' | 'deleteVersionAfter' | 'customMetadata'>>
+
+function sentChanges({ input, sent }: MetadataCall): Changes {
+  if (input.max_versions !== undefined && input.max_versions < 0) throw fault('request.invalid', 'max_versions cannot be negative')
+  return {
+    ...(input.max_versions !== undefined && { maxVersions: input.max_versions }),
+    ...(input.cas_required !== undefined && { casRequired: input.cas_required }),
+    ...(sent.has('delete_version_after') && { deleteVersionAfter: input.delete_version_after }),
+  }
+}
+
+/** Without a known field nothing is made. */
+async function write(call: MetadataCall, state: KvState): Promise<Reply> {
+  const { path, custom_metadata: custom } = call.input
+  const changes: Changes = { ...sentChanges(call), ...(custom !== undefined && { customMetadata: customTexts({}, custom) }) }
+  if (Object.keys(changes).length === 0) return empty
+  const version = await state.parts.view.update<SecretEntry, number>(secretKey(path), now => {
+    const entry = { ...(now ?? newSecret(call.now())), ...changes, updatedAt: call.now() }
+    return { entry, result: entry.currentVersion }
+  })
+  changed(state, 'kv-v2/metadata-write', `metadata/${path}`, call, version)
+  return withCasWarning(call, state)
+}
+
+async function withCasWarning(call: MetadataCall, state: KvState): Promise<Reply> {
+  if (call.input.cas_required !== false || !(await readConfig(state)).casRequired) return empty
+  const warning = '"cas_required" set to false, but is mandated by backend config. This value will be ignored.'
+  return { kind: 'empty', warnings: [warning] }
+}
+
+const resets: Readonly<Record<string, Changes>> = {
+  max_versions: { maxVersions: 0 },
+  cas_required: { casRequired: false },
+  delete_version_after: { deleteVersionAfter: 0 as Seconds },
+  custom_metadata: { customMetadata: null },
+}
+
+/** A merge: null resets a field, and inside custom_metadata removes a key. */
+async function patch(call: MetadataCall, state: KvState): Promise<Reply> {
+  const { path, custom_metadata: custom } = call.input
+  let changes = sentChanges(call)
+  for (const name of call.nulls) changes = { ...changes, ...resets[name] }
+  const result = await state.parts.view.update<SecretEntry, number | null>(secretKey(path), now => {
+    if (!now) return { result: null }
+    const merged = custom === undefined ? {} : { customMetadata: customTexts(now.customMetadata ?? {}, custom) }
+    return { entry: { ...now, ...changes, ...merged, updatedAt: call.now() }, result: now.currentVersion }
+  })
+  if (result === null) return missing
+  changed(state, 'kv-v2/metadata-patch', `metadata/${path}`, call, result)
+  return withCasWarning(call, state)
+}
+
+/** Texts over texts; null takes a key away. */
+function customTexts(before: Readonly<Record<string, string>>, sent: JsonObject): Readonly<Record<string, string>> {
+  const merged: Record<string, string> = { ...before }
+  for (const [key, value] of Object.entries(sent)) {
+    if (value === null) delete merged[key]
+    else if (typeof value === 'object') throw fault('request.invalid', `custom_metadata validation failed: the value of "${key}" is not a string`)
+    else merged[key] = String(value)
+  }
+  checkCustom(merged)
+  return merged
+}
+
+/** Every version and the metadata, for good. */
+async function remove(call: MetadataCall, state: KvState): Promise<Reply> {
+  const { view } = state.parts
+  const { path } = call.input
+  const version = await view.update<SecretEntry, number | null>(secretKey(path), now =>
+    now === null ? { result: null } : { entry: null, result: now.currentVersion },
+  )
+  if (version === null) return empty
+  await view.purge(versionCodec, versionsFolder(path))
+  changed(state, 'kv-v2/metadata-delete', `metadata/${path}`, call, version)
+  return empty
+}
+
+const keysMaxListed = 100_000
+
+async function list(folder: string, call: Call<Pick<MetadataInput, 'after' | 'limit'>>, state: KvState): Promise<Reply> {
+  const { limit, after } = call.input
+  const keys: string[] = []
+  const most = limit > 0 ? Math.min(limit, keysMaxListed) : keysMaxListed
+  let last = after === '' ? undefined : after
+  for (;;) {
+    const page = await state.parts.view.list(secretCodec, folder, {
+      ...(last !== undefined && { after: last }),
+      limit: Math.min(1_000, most - keys.length),
+    })
+    keys.push(...page.keys)
+    if (!page.more || keys.length >= most) return { kind: 'list', keys }
+    last = page.keys.at(-1)
+  }
+}
+
+export const metadataRows = [
+  row({
+    path: 'metadata/*path',
+    fields,
+    exists: async (call, state) => (await state.parts.view.get(secretKey(call.input.path))) !== null,
+    operations: {
+      read: { access: 'policy', summary: 'The versions of a secret, without values.', handler: read },
+      update: { access: 'policy', summary: 'Set what is kept of a secret beside its values.', handler: write },
+      patch: { access: 'policy', summary: 'Merge into that; null resets.', handler: patch },
+      delete: { access: 'policy', summary: 'Remove a secret with all its versions, for good.', handler: remove },
+      list: {
+        access: 'policy',
+        summary: 'The secrets and folders below a path.',
+        handler: (call, state) => list(asFolder(call.input.path), call, state),
+      },
+    },
+    help: { synopsis: 'Metadata of secrets.', description: 'Versions, settings of one secret, texts of your own; listing.' },
+  }),
+  row({
+    path: 'metadata',
+    fields: { after: fields.after, limit: fields.limit },
+    operations: {
+      list: {
+        access: 'policy',
+        summary: 'The secrets and folders of the mount.',
+        handler: (call, state) => list('', call, state),
+      },
+    },
+    help: { synopsis: 'The secrets and folders of the mount.', description: '' },
+  }),
+]
+
+const asFolder = (path: string): string => (path === '' || path.endsWith('/') ? path : `${path}/`)
