@@ -61,7 +61,7 @@ export class AuditDevices {
   async load(): Promise<void> {
     const page = await this.#keeper.list(this.#prefix + deviceCodec.prefix, { limit: devicesMax })
     for (const name of page.names) {
-      const entry = (await this.#keeper.get(this.#key(`${name}/`), deviceCodec as Codec<unknown>)) as DeviceEntry
+      const entry = (await this.#keeper.get(this.#key(`${name}/`), deviceCodec)) as DeviceEntry
       this.#broker.add(this.#open(entry))
       this.#entries.set(entry.path, entry)
     }
@@ -81,7 +81,7 @@ export class AuditDevices {
     const entry = { ...asked, salt: this.#world.entropy.uuid() }
     const device = this.#open(entry)
     if (asked.options['skip_test'] !== 'true') this.#probe(device)
-    await this.#keeper.commit([{ key: this.#key(entry.path), codec: deviceCodec as Codec<unknown>, entry }])
+    await this.#keeper.commit([{ key: this.#key(entry.path), codec: deviceCodec, entry }])
     this.#broker.add(device)
     this.#entries.set(entry.path, entry)
   }
@@ -89,7 +89,7 @@ export class AuditDevices {
   /** The log stays. Nothing to do for what isn't there. */
   async disable(path: string): Promise<void> {
     if (!this.#entries.has(path)) return
-    await this.#keeper.commit([{ key: this.#key(path), codec: deviceCodec as Codec<unknown>, entry: null }])
+    await this.#keeper.commit([{ key: this.#key(path), codec: deviceCodec, entry: null }])
     this.#entries.delete(path)
     this.#broker.remove(path)
   }

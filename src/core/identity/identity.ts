@@ -50,7 +50,7 @@ export class Identity {
   }
 
   entity(id: string): Maybe<EntityEntry | null> {
-    return this.#keeper.get(this.#entityKey(id), entityCodec as Codec<unknown>) as Maybe<EntityEntry | null>
+    return this.#keeper.get(this.#entityKey(id), entityCodec) as Maybe<EntityEntry | null>
   }
 
   /** What is in memory: undefined when not known. */
@@ -70,7 +70,7 @@ export class Identity {
       if (entity) return register(this.#refreshed(entity, mountAccessor, alias))
     }
     return this.#keeper.exclusively(indexKey, async () => {
-      const id = (await this.#keeper.get(indexKey, aliasCodec as Codec<unknown>)) as string | null
+      const id = (await this.#keeper.get(indexKey, aliasCodec)) as string | null
       const entity = id === null ? null : await this.entity(id)
       return register(entity === null ? this.#created(indexKey, mountAccessor, alias) : this.#refreshed(entity, mountAccessor, alias))
     })
@@ -88,7 +88,7 @@ export class Identity {
       aliases: [{ id: entropy.uuid(), mountAccessor, name: alias.name, metadata: alias.metadata, createdAt: now }],
       createdAt: now,
     }
-    const writes = [this.#write(entity), { key: indexKey, codec: aliasCodec as Codec<unknown>, entry: entity.id }]
+    const writes = [this.#write(entity), { key: indexKey, codec: aliasCodec, entry: entity.id }]
     return { entity, writes, isNew: true }
   }
 
@@ -101,7 +101,7 @@ export class Identity {
   }
 
   #write(entity: EntityEntry): KeeperWrite {
-    return { key: this.#entityKey(entity.id), codec: entityCodec as Codec<unknown>, entry: entity }
+    return { key: this.#entityKey(entity.id), codec: entityCodec, entry: entity }
   }
 
   #entityKey(id: string): string {

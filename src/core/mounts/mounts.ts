@@ -51,7 +51,7 @@ export class Mounts {
     for (;;) {
       const page = await keeper.list(this.#entryKey(''), { ...(after !== undefined && { after }), limit: pageSize })
       for (const uuid of page.names) {
-        const entry = (await keeper.get(this.#entryKey(uuid), mountCodec as Codec<unknown>)) as MountEntry
+        const entry = (await keeper.get(this.#entryKey(uuid), mountCodec)) as MountEntry
         const engine = this.#engine(entry)
         if (engine === null) {
           this.#options.world.log.error('a mount has a type that this version does not know; it is not served', {
@@ -102,7 +102,7 @@ export class Mounts {
       await this.#open(entry, engine)
       try {
         await this.#options.keeper.commit([
-          { key: this.#entryKey(entry.uuid), codec: mountCodec as Codec<unknown>, entry },
+          { key: this.#entryKey(entry.uuid), codec: mountCodec, entry },
         ])
       } catch (error) {
         this.#byPath.delete(fullPath(entry))
@@ -117,7 +117,7 @@ export class Mounts {
       const mount = this.#byPath.get(path)
       if (!mount) return
       const entry = { ...mount.entry, isTainted: true }
-      await this.#options.keeper.commit([{ key: this.#entryKey(entry.uuid), codec: mountCodec as Codec<unknown>, entry }])
+      await this.#options.keeper.commit([{ key: this.#entryKey(entry.uuid), codec: mountCodec, entry }])
       this.#byPath.set(path, { ...mount, entry })
       await this.#remove(this.#byPath.get(path)!)
     })
@@ -130,7 +130,7 @@ export class Mounts {
       if (!mount) throw fault('request.invalid', `tune of path "${path}" failed: no mount entry found`)
       const entry = change(mount.entry)
       if (!this.#isBuiltin(mount)) {
-        await this.#options.keeper.commit([{ key: this.#entryKey(entry.uuid), codec: mountCodec as Codec<unknown>, entry }])
+        await this.#options.keeper.commit([{ key: this.#entryKey(entry.uuid), codec: mountCodec, entry }])
       }
       const hasNewOptions = JSON.stringify(entry.options) !== JSON.stringify(mount.entry.options)
       if (hasNewOptions) {
@@ -221,7 +221,7 @@ export class Mounts {
     await revokeBelow(mount.entry)
     await mount.engine.close?.(mount.state)
     await keeper.purge(this.#viewPrefix(mount.entry))
-    await keeper.commit([{ key: this.#entryKey(mount.entry.uuid), codec: mountCodec as Codec<unknown>, entry: null }])
+    await keeper.commit([{ key: this.#entryKey(mount.entry.uuid), codec: mountCodec, entry: null }])
     this.#byPath.delete(mount.path)
   }
 

@@ -43,7 +43,7 @@ export class MountView implements View {
   }
 
   get<E>(key: Key<E>): Maybe<E | null> {
-    return this.#keeper.get(this.#at(key as Key<unknown>), key.codec as Codec<unknown>) as Maybe<E | null>
+    return this.#keeper.get(this.#at(key as Key<unknown>), key.codec) as Maybe<E | null>
   }
 
   peek<E>(key: Key<E>): E | null | undefined {
@@ -59,7 +59,7 @@ export class MountView implements View {
   }
 
   update<E, R>(key: Key<E>, change: (now: E | null) => Change<E, R>): Promise<R> {
-    return this.#keeper.update(this.#at(key as Key<unknown>), key.codec as Codec<unknown>, now => {
+    return this.#keeper.update(this.#at(key as Key<unknown>), key.codec, now => {
       const { entry, also, result } = change(now as E | null)
       return {
         ...(entry !== undefined && { entry }),

@@ -107,13 +107,13 @@ export class Tokens {
   }
 
   entry(key: TokenKey): Maybe<TokenEntry | null> {
-    return this.#options.keeper.get(this.#at(key), tokenCodec as Codec<unknown>) as Maybe<TokenEntry | null>
+    return this.#options.keeper.get(this.#at(key), tokenCodec) as Maybe<TokenEntry | null>
   }
 
   /** @returns the living token's key and entry, or null. */
   async byAccessor(accessor: string): Promise<{ key: TokenKey; entry: TokenEntry } | null> {
     if (!/^[0-9A-Za-z.]{1,64}$/.test(accessor)) return null
-    const found = (await this.#options.keeper.get(this.#accessorAt(accessor), accessorCodec as Codec<unknown>)) as {
+    const found = (await this.#options.keeper.get(this.#accessorAt(accessor), accessorCodec)) as {
       token: TokenKey
     } | null
     const entry = found === null ? null : await this.entry(found.token)
@@ -138,7 +138,7 @@ export class Tokens {
     const whole: TokenEntry = { ...entry, accessor: world.entropy.base62(24) }
     const writes: KeeperWrite[] = [
       this.#write(key, whole),
-      { key: this.#accessorAt(whole.accessor), codec: accessorCodec as Codec<unknown>, entry: { token: key } },
+      { key: this.#accessorAt(whole.accessor), codec: accessorCodec, entry: { token: key } },
       ...also,
     ]
     if (whole.parent !== null) writes.push(this.#child(whole.parent, key, true))
@@ -151,7 +151,7 @@ export class Tokens {
   /** Extends (or shortens) a token's life; the index follows when its old time comes, or now when it became earlier. */
   async extend(key: TokenKey, change: { expiresAt: Instant; ttl: Seconds; policies?: readonly string[] }): Promise<TokenEntry | null> {
     const { keeper, world, due } = this.#options
-    const renewed = await keeper.update<TokenEntry | null>(this.#at(key), tokenCodec as Codec<unknown>, now => {
+    const renewed = await keeper.update<TokenEntry | null>(this.#at(key), tokenCodec, now => {
       const entry = now as TokenEntry | null
       if (entry === null || !this.isAlive(entry)) return { result: null }
       const next: TokenEntry = {
@@ -178,7 +178,7 @@ export class Tokens {
    * another request took the last one.
    */
   useOne(key: TokenKey): Promise<number | null> {
-    return this.#options.keeper.update<number | null>(this.#at(key), tokenCodec as Codec<unknown>, now => {
+    return this.#options.keeper.update<number | null>(this.#at(key), tokenCodec, now => {
       const entry = now as TokenEntry | null
       if (entry === null || entry.numUses <= 0) return { result: null }
       const left = entry.numUses - 1
@@ -208,7 +208,7 @@ export class Tokens {
       const page = await this.#children(key)
       if (page.keys.length === 0) break
       for (const child of page.keys) {
-        await this.#options.keeper.update(this.#at(child), tokenCodec as Codec<unknown>, now => ({
+        await this.#options.keeper.update(this.#at(child), tokenCodec, now => ({
           ...(now !== null && { entry: { ...(now as TokenEntry), parent: null } }),
           also: [this.#child(key, child, null)],
           result: undefined,
@@ -272,8 +272,8 @@ export class Tokens {
 
   #removal(key: TokenKey, entry: TokenEntry, options: { keepIndex?: boolean } = {}): KeeperWrite[] {
     const writes: KeeperWrite[] = [
-      { key: this.#at(key), codec: tokenCodec as Codec<unknown>, entry: null },
-      { key: this.#accessorAt(entry.accessor), codec: accessorCodec as Codec<unknown>, entry: null },
+      { key: this.#at(key), codec: tokenCodec, entry: null },
+      { key: this.#accessorAt(entry.accessor), codec: accessorCodec, entry: null },
     ]
     if (entry.parent !== null && !options.keepIndex) writes.push(this.#child(entry.parent, key, null))
     if (entry.expiresAt !== null) {
@@ -291,15 +291,15 @@ export class Tokens {
   }
 
   #write(key: TokenKey, entry: TokenEntry): KeeperWrite {
-    return { key: this.#at(key), codec: tokenCodec as Codec<unknown>, entry }
+    return { key: this.#at(key), codec: tokenCodec, entry }
   }
 
   #child(parent: TokenKey, child: TokenKey, entry: true | null): KeeperWrite {
     const key = `${this.#options.prefix}${childCodec.prefix}${parent}/${child}`
-    return { key, codec: childCodec as Codec<unknown>, entry, uncached: true }
+    return { key, codec: childCodec, entry, uncached: true }
   }
 
   #dying(key: TokenKey, entry: true | null): KeeperWrite {
-    return { key: `${this.#options.prefix}${dyingCodec.prefix}${key}`, codec: dyingCodec as Codec<unknown>, entry, uncached: true }
+    return { key: `${this.#options.prefix}${dyingCodec.prefix}${key}`, codec: dyingCodec, entry, uncached: true }
   }
 }

@@ -29,7 +29,7 @@ export const kvV2: Engine<KvState> = {
   kind: 'secret',
   version: 'v0.21.0+builtin',
   description: 'key-value store with versions',
-  codecs: [secretCodec as Codec<unknown>, versionCodec as Codec<unknown>, configEntries as Codec<unknown>],
+  codecs: [secretCodec, versionCodec, configEntries],
   options: { version: ['2'] },
   serves: options => options['version'] === '2',
   rows: [...dataRows, ...versionRows, ...metadataRows, ...configRows, elsewhere],

@@ -1,0 +1,20 @@
+import type { Engine } from '#backend/engine.ts'
+import type { Codec } from '#backend/storage.ts'
+import { configEntries, configRow } from './config.ts'
+import { loginRow, renewLogin } from './login.ts'
+import { Reviewers } from './reviewers.ts'
+import { roleEntries, roleRows } from './role.ts'
+import type { KubernetesState } from './state.ts'
+
+/** Logins with the tokens of Kubernetes service accounts. @source openbao builtin/credential/kubernetes */
+export const kubernetesAuth: Engine<KubernetesState> = {
+  type: 'kubernetes',
+  kind: 'auth',
+  version: 'v0.21.0+builtin',
+  description: 'logins with service account tokens, reviewed by the API server',
+  codecs: [configEntries, roleEntries],
+  rows: [configRow, ...roleRows, loginRow],
+  open: parts => ({ parts, reviewers: new Reviewers(parts.world) }),
+  close: state => state.reviewers.reset(),
+  renewLogin,
+}

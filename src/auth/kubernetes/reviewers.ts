@@ -1,0 +1,92 @@
+import { readFile } from 'node:fs/promises'
+import type { World } from '#ground/base/world.ts'
+import { Secret } from '#ground/base/secret.ts'
+import { createKubeClient, type KubeClient } from '#kube/client.ts'
+import type { KubeConfig } from '#kube/config.ts'
+import { serviceAccountFolder } from '#kube/in-cluster.ts'
+import { fault } from '#protocol/fault.ts'
+import type { KubernetesConfig } from './config.ts'
+
+/** How long the pod's own token counts before it is read again; the kubelet replaces it. @source caching_file_reader.go */
+const localTokenMs = 60_000
+const localCaMs = 3_600_000
+
+type Cached = { readonly text: string | null; readonly readAt: number }
+
+/** An API server that can be asked, and the token to ask with; null = the login's own. */
+export type Reviewer = { readonly client: KubeClient; readonly token: Secret | null; readonly origin: string }
+
+/**
+ * The connection of one mount to its API server: one client with its kept connections, made anew when configuration or
+ * CA changed. @source openbao builtin/credential/kubernetes/backend.go
+ */
+export class Reviewers {
+  readonly #world: World
+  readonly #folder: string
+  readonly #files = new Map<string, Cached>()
+  #client: { readonly of: string; readonly client: KubeClient } | null = null
+
+  /** @param folder where the pod's own token and CA lie. */
+  constructor(world: World, folder: string = serviceAccountFolder) {
+    this.#world = world
+    this.#folder = folder
+  }
+
+  /** @throws Fault when the CA that is to be used can't be read. */
+  async current(config: KubernetesConfig): Promise<Reviewer> {
+    const ca = await this.#ca(config)
+    const token = config.reviewerJwt !== '' ? config.reviewerJwt : config.disablesLocal ? null : await this.#file('token', localTokenMs)
+    const origin = config.reviewerJwt !== '' ? 'token_reviewer_jwt' : token === null ? "the login's own token" : "the pod's own token"
+    return { client: this.#clientFor(config.host, ca), token: token === null ? null : new Secret(token), origin }
+  }
+
+  reset(): void {
+    this.#client?.client.close()
+    this.#client = null
+    this.#files.clear()
+  }
+
+  async #ca(config: KubernetesConfig): Promise<string | null> {
+    if (config.caCert !== '') return config.caCert
+    if (config.disablesLocal || config.host.startsWith('http://')) return null
+    return this.#file('ca.crt', localCaMs)
+  }
+
+  async #file(name: string, maxAgeMs: number): Promise<string | null> {
+    const now = this.#world.clock.now()
+    const cached = this.#files.get(name)
+    if (cached && now - cached.readAt < maxAgeMs && now >= cached.readAt) return cached.text
+    let text: string | null = null
+    try {
+      text = (await readFile(`${this.#folder}/${name}`, 'utf8')).trim()
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
+        throw fault('backend.failed_bare', `could not load backend configuration`, {
+          reason: `the file ${this.#folder}/${name} can not be read: ${(error as NodeJS.ErrnoException).code}`,
+        })
+      }
+    }
+    this.#files.set(name, { text, readAt: now })
+    return text
+  }
+
+  #clientFor(server: string, ca: string | null): KubeClient {
+    const of = `${server}\n${ca ?? ''}`
+    if (this.#client?.of === of) return this.#client.client
+    this.#client?.client.close()
+    const config: KubeConfig = {
+      server,
+      ca: ca === null ? { kind: 'system' } : { kind: 'pem', pem: ca },
+      isInsecure: false,
+      serverName: null,
+      namespace: 'default',
+      auth: { kind: 'none' },
+      clientCertificate: null,
+      impersonate: null,
+      origin: 'auth/kubernetes/config',
+    }
+    const client = createKubeClient({ config, world: this.#world, deadlineMs: 10_000 })
+    this.#client = { of, client }
+    return client
+  }
+}
