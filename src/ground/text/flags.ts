@@ -27,8 +27,9 @@ export type Flag<T> = FlagOptions<T> & {
   readonly isBoolean: boolean
   /** The default as the help tells it; empty when there is nothing to tell. */
   readonly defaultText: string
+  // A method, so that a Flag<string> is a Flag<unknown> and flags of all types fit into one table.
   /** Reads one occurrence. @param so the value of the occurrences before, null at the first. @throws Error with the reason */
-  readonly read: (text: string, so: T | null) => T
+  read(text: string, so: T | null): T
 }
 
 /** Flags by name, without the dash. */

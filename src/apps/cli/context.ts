@@ -1,0 +1,118 @@
+import type { Readable } from 'node:stream'
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import type { Flags, FlagValues } from '#ground/text/flags.ts'
+import { KvArgsError, readKvArgs } from '#ground/text/kv-args.ts'
+import { JsonError } from '#ground/text/json-parse.ts'
+import type { Json } from '#ground/text/json.ts'
+import type { Io } from '#protocol/command.ts'
+import type { ApiClient } from '#client/api.ts'
+import type { Settings } from './settings.ts'
+import { CliError, type Ui } from './ui.ts'
+
+const inputBytesMax = 32 * 1024 * 1024
+
+/** What a command's `run` is given. */
+export class Context<F extends Flags> {
+  readonly io: Io
+  readonly ui: Ui
+  readonly flags: FlagValues<F>
+  /** Flags that stood on the command line. */
+  readonly given: ReadonlySet<string>
+  readonly args: readonly string[]
+  /** Of `-field`; empty when it wasn't given. */
+  readonly field: string
+  readonly isInteractive: boolean
+  readonly settings: Settings
+  /** Asks the server as the user; with `-output-curl-string` its first request ends the command. */
+  readonly client: ApiClient
+  /** For what must be known before the real request (preflight): always sent. */
+  readonly probe: ApiClient
+  #isInputRead = false
+
+  constructor(parts: {
+    io: Io
+    ui: Ui
+    flags: FlagValues<F>
+    given: ReadonlySet<string>
+    args: readonly string[]
+    field: string
+    isInteractive: boolean
+    settings: Settings
+    client: ApiClient
+    probe: ApiClient
+  }) {
+    this.io = parts.io
+    this.ui = parts.ui
+    this.flags = parts.flags
+    this.given = parts.given
+    this.args = parts.args
+    this.field = parts.field
+    this.isInteractive = parts.isInteractive
+    this.settings = parts.settings
+    this.client = parts.client
+    this.probe = parts.probe
+  }
+
+  /** An argument that the row's `args` promises. */
+  arg(index: number): string {
+    return (this.args[index] ?? '').trim()
+  }
+
+  /** `k=v`, `k=@file`, `k=-`, `@file`, `-` into an object. @throws CliError 1 */
+  async data(args: readonly string[], failure = 'Failed to parse K=V data'): Promise<{ [key: string]: Json }> {
+    try {
+      return await readKvArgs(args, {
+        file: path => readFile(resolve(this.io.cwd, path), 'utf8'),
+        stdin: () => this.input(),
+      })
+    } catch (error) {
+      if (!(error instanceof KvArgsError || error instanceof JsonError || isSystemError(error))) throw error
+      // The argument itself may be the secret: name the rule, not the value.
+      throw new CliError(1, `${failure}: ${error.message}`, { cause: error })
+    }
+  }
+
+  /** All of stdin; nothing with `-non-interactive`. */
+  async input(): Promise<string> {
+    if (!this.isInteractive || this.#isInputRead) return ''
+    this.#isInputRead = true
+    return readAll(this.io.stdin)
+  }
+
+  /** A file or, for `-`, stdin. @throws CliError 2 */
+  async fileOrInput(path: string, what: string): Promise<string> {
+    if (path === '-') return this.input()
+    try {
+      return await readFile(resolve(this.io.cwd, path), 'utf8')
+    } catch (error) {
+      throw new CliError(2, `${what}: ${(error as Error).message}`, { cause: error })
+    }
+  }
+}
+
+/** Runs `work`; its failure becomes `<what>: <reason>` with exit code 2. */
+export async function attempt<T>(what: string, work: Promise<T>, exitCode = 2): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    if (error instanceof CliError || !(error instanceof Error) || error.name === 'DryRun') throw error
+    throw new CliError(exitCode, `${what}: ${error.message}`, { cause: error })
+  }
+}
+
+async function readAll(stream: Readable): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of stream as AsyncIterable<Buffer | string>) {
+    const bytes = Buffer.from(chunk)
+    size += bytes.length
+    if (size > inputBytesMax) throw new CliError(1, `stdin is larger than ${inputBytesMax} bytes`)
+    chunks.push(bytes)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function isSystemError(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && 'syscall' in error
+}

@@ -1,0 +1,51 @@
+import { existsSync } from 'node:fs'
+import { Secret } from '#ground/base/secret.ts'
+import type { Flags } from '#ground/text/flags.ts'
+import { parseGoBool } from '#ground/text/flags.ts'
+import type { Envelope } from '#protocol/envelope.ts'
+import { kubernetesLogin, podTokenPath } from '#client/login/kubernetes.ts'
+import { LoginError, type LoginOptions } from '#client/login/login.ts'
+import { tokenLogin, unverified } from '#client/login/token.ts'
+import { askHidden } from './ask.ts'
+import type { Context } from './context.ts'
+
+/** `k=v` of the command line, with `mount`. */
+type Config = Readonly<Record<string, string>>
+
+/** How `login -method=X` gets its token; the way itself is `client/login/`. Another method is another line here. */
+export const loginMethods: Readonly<Record<string, (c: Context<Flags>, config: Config) => Promise<Envelope>>> = {
+  token: byToken,
+  kubernetes: byKubernetes,
+}
+
+const call = (c: Context<Flags>): LoginOptions => ({ signal: c.io.world.signal })
+
+async function byToken(c: Context<Flags>, config: Config): Promise<Envelope> {
+  let text = config['token']
+  if (text === undefined) {
+    if (!c.isInteractive) throw new LoginError("'token' not supplied and refusing to pull from stdin")
+    text = await askHidden(c, 'Token (will be hidden): ')
+  }
+  const token = new Secret(text.trim())
+  if (text.trim() === '') {
+    throw new LoginError('a token must be passed to auth, please view the help for more information')
+  }
+  if (config['lookup'] !== undefined && !parseGoBool(config['lookup'])) return unverified(token)
+  return tokenLogin({ token }).login(c.client, call(c))
+}
+
+async function byKubernetes(c: Context<Flags>, config: Config): Promise<Envelope> {
+  const { role, jwt, mount = 'kubernetes' } = config
+  if (role === undefined) throw new LoginError("'role' must be supplied")
+  if (jwt !== undefined) {
+    return kubernetesLogin({ role, mount, getToken: async () => new Secret(jwt.trim()) }).login(c.client, call(c))
+  }
+  const tokenPath = config['token_path']
+  if (tokenPath !== undefined || existsSync(podTokenPath)) {
+    return kubernetesLogin({ role, mount, ...(tokenPath !== undefined && { tokenPath }) }).login(c.client, call(c))
+  }
+  // Loaded only here: no other command needs a cluster.
+  const { requestAccountToken } = await import('./account-token.ts')
+  const getToken = (): Promise<Secret> => requestAccountToken(c, config)
+  return kubernetesLogin({ role, mount, getToken }).login(c.client, call(c))
+}
