@@ -12,7 +12,7 @@ import type { Headers } from '#ground/http/message.ts'
 import { textsOf } from '#protocol/members.ts'
 import { ApiError, ConnectError } from './api-error.ts'
 import type { TlsSettings } from './environment.ts'
-import { HttpWire } from './http-wire.ts'
+import { HttpWire, type Route } from './http-wire.ts'
 import { type Query, wirePath, wireQuery } from './path.ts'
 import { isRetryableStatus, retryDelayMs } from './retry-policy.ts'
 import type { Wire, WireAnswer } from './wire.ts'
@@ -58,6 +58,8 @@ export type ApiClientOptions = {
   /** Sent with every request. */
   readonly headers?: Readonly<Record<string, string>>
   readonly world: Pick<World, 'clock' | 'entropy' | 'signal'>
+  /** The way into a cluster for a `kube://` address; default: by the user's kubeconfig. */
+  readonly route?: (signal: AbortSignal) => Promise<Route>
   /** Opens connections; tests hand in their own. */
   readonly openWire?: (address: ServerAddress, tls: TlsSettings) => Wire
 }
@@ -305,7 +307,14 @@ function hostOf(address: ServerAddress): string {
 }
 
 function open(options: ApiClientOptions): (address: ServerAddress, tls: TlsSettings) => Wire {
-  return options.openWire ?? ((address, tls) => new HttpWire(address, tls))
+  const { clock } = options.world
+  const none = (): Promise<Route> => {
+    throw new ConnectError('', '', 'kube:// addresses are not available here', { isRetryable: false })
+  }
+  return (
+    options.openWire ??
+    ((address, tls) => new HttpWire(clock, address, tls, async signal => (options.route ?? none)(signal)))
+  )
 }
 
 /**

@@ -1,17 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { getCACertificates } from 'node:tls'
+import { Secret } from '#ground/base/secret.ts'
+import type { ClientTls } from '#ground/http/dial.ts'
 import type { TlsSettings } from './environment.ts'
-
-/** What node:tls takes of a client's settings. */
-export type TlsClientOptions = {
-  readonly ca?: string[]
-  readonly cert?: string
-  readonly key?: string
-  readonly servername?: string
-  readonly rejectUnauthorized: boolean
-  readonly minVersion: 'TLSv1.2'
-}
 
 export class TlsSettingsError extends Error {
   override readonly name = 'TlsSettingsError'
@@ -21,17 +13,17 @@ export class TlsSettingsError extends Error {
  * Reads the files that the settings name. Without any CA the system's certificates count, as for Go programs.
  * @throws TlsSettingsError naming the file or the setting that is missing.
  */
-export function tlsClientOptions(settings: TlsSettings): TlsClientOptions {
-  if ((settings.clientCert === undefined) !== (settings.clientKey === undefined)) {
+export function clientTls(settings: TlsSettings): ClientTls {
+  const { clientCert, clientKey, serverName } = settings
+  if ((clientCert === undefined) !== (clientKey === undefined)) {
     throw new TlsSettingsError('both client cert and client key must be provided')
   }
   return {
-    ca: authorities(settings),
-    ...(settings.clientCert && { cert: readPem('client certificate', settings.clientCert) }),
-    ...(settings.clientKey && { key: readPem('client key', settings.clientKey) }),
-    ...(settings.serverName && { servername: settings.serverName }),
+    ca: authorities(settings).join('\n'),
+    ...(clientCert !== undefined && { certificate: readPem('client certificate', clientCert) }),
+    ...(clientKey !== undefined && { key: new Secret(readPem('client key', clientKey)) }),
+    ...(serverName !== undefined && { serverName }),
     rejectUnauthorized: settings.skipVerify !== true,
-    minVersion: 'TLSv1.2',
   }
 }
 

@@ -1,5 +1,7 @@
 import { boolFlag, durationFlag, type Flags, stringFlag, stringListFlag, stringMapFlag } from '#ground/text/flags.ts'
-import type { OutputOption } from './row.ts'
+
+/** What a command prints by flags: `-field`, `-format`, `-detailed`; `raw` allows `-format=raw`. */
+export type OutputOption = 'field' | 'format' | 'detailed' | 'raw'
 
 /** Flags of every command that asks a server. The environment is merged in `settings.ts`; `env` is for the help. */
 export const httpFlags = {

@@ -47,5 +47,6 @@ function spaced(line: string, bare: string): string {
   const at = bare.indexOf('=')
   const key = at > 0 ? line.slice(0, at).trimEnd() : ''
   if (at > 0 && /^"?[\w-]+"?$/.test(key)) return `${key} = ${line.slice(at + 1).trimStart()}`
-  return bare.trimEnd().endsWith('{') && !bare.includes('=') ? line.replace(/\s*\{(\s*(?:#|\/\/).*)?$/, ' {$1') : line
+  if (!/\{\s*$/.test(bare) || bare.includes('=')) return line
+  return line.replace(/^(\w+)\s+"/, '$1 "').replace(/\s*\{(\s*(?:#|\/\/).*)?$/, ' {$1')
 }

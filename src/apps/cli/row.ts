@@ -1,8 +1,6 @@
 import type { Flags } from '#ground/text/flags.ts'
 import type { Context } from './context.ts'
-
-/** What a command prints by flags: `-field`, `-format`, `-detailed`; `raw` allows `-format=raw`. */
-export type OutputOption = 'field' | 'format' | 'detailed' | 'raw'
+import type { OutputOption } from './flag-sets.ts'
 
 /**
  * A command as a value: name, flags, help and what it does. A new command is one of these in the list of its group;

@@ -1,4 +1,3 @@
-import type { Flags } from '#ground/text/flags.ts'
 import { stringListFlag } from '#ground/text/flags.ts'
 import { list, remove, write } from '#client/calls/logical.ts'
 import { tuneMount } from '#client/calls/sys.ts'
@@ -62,7 +61,7 @@ function versionRow(verb: 'undelete' | 'destroy', synopsis: string, help: string
       const work = write(c.client, path, { versions })
       await showWritten(c, await attemptWrite(c, `Error writing data to ${path}`, work), path)
     },
-  }) as Row<Flags>
+  })
 }
 
 const undeleteRow = versionRow(

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { Secret } from '#ground/base/secret.ts'
+import type { Secret } from '#ground/base/secret.ts'
 import { boolFlag, stringFlag } from '#ground/text/flags.ts'
 import type { Json } from '#ground/text/json.ts'
 import { indentedJson } from '../render/documents.ts'

@@ -1,12 +1,4 @@
-import {
-  boolFlag,
-  durationFlag,
-  type Flags,
-  intFlag,
-  stringFlag,
-  stringListFlag,
-  stringMapFlag,
-} from '#ground/text/flags.ts'
+import { boolFlag, durationFlag, intFlag, stringFlag, stringListFlag, stringMapFlag } from '#ground/text/flags.ts'
 import { sortedKeys } from '#ground/text/compare.ts'
 import { formatGoDuration } from '#ground/text/duration.ts'
 import type { Json, JsonObject } from '#ground/text/json.ts'
@@ -185,7 +177,7 @@ function listRow(kind: Kind): Row {
       if (!c.ui.isTable) return c.ui.document(mounts)
       c.ui.output(c.ui.isDetailed ? detailed(kind, mounts) : simple(kind, mounts))
     },
-  } satisfies Row<Flags>)
+  } satisfies Row)
 }
 
 function simple(kind: Kind, mounts: JsonObject): string {
@@ -200,17 +192,32 @@ function simple(kind: Kind, mounts: JsonObject): string {
 }
 
 function detailed(kind: Kind, mounts: JsonObject): string {
+  const isAuth = kind.group === 'auth'
   const headers = [
-    ...[
-      'Path',
-      'Plugin',
-      'Accessor',
-      'Default TTL',
-      'Max TTL',
-      kind.group === 'auth' ? 'Token Type' : 'Force No Cache',
-    ],
-    ...['Replication', 'Seal Wrap', 'External Entropy Access', 'Options', 'Description', 'UUID', 'Version'],
-    ...['Running Version', 'Running SHA256', 'Deprecation Status'],
+    'Path',
+    'Plugin',
+    'Accessor',
+    'Default TTL',
+    'Max TTL',
+    isAuth ? 'Token Type' : 'Force No Cache',
+    'Replication',
+    'Seal Wrap',
+    'External Entropy Access',
+    'Options',
+    'Description',
+    'UUID',
+    'Version',
+    'Running Version',
+    'Running SHA256',
+    'Deprecation Status',
+  ]
+  const last = [
+    'description',
+    'uuid',
+    'plugin_version',
+    'running_plugin_version',
+    'running_sha256',
+    'deprecation_status',
   ]
   const rows = sortedKeys(mounts).map(path => {
     const mount = objectOf(mounts, path)
@@ -219,20 +226,17 @@ function detailed(kind: Kind, mounts: JsonObject): string {
     const ttl = (name: string): string =>
       type === 'system' || type === 'cubbyhole' ? '' : String(wholeOf(settings, name) || 'system')
     return [
-      ...[path, type, textOf(mount, 'accessor'), ttl('default_lease_ttl'), ttl('max_lease_ttl')],
-      kind.group === 'auth' ? textOf(settings, 'token_type') : String(isTrue(settings, 'force_no_cache')),
+      path,
+      type,
+      textOf(mount, 'accessor'),
+      ttl('default_lease_ttl'),
+      ttl('max_lease_ttl'),
+      isAuth ? textOf(settings, 'token_type') : String(isTrue(settings, 'force_no_cache')),
       isTrue(mount, 'local') ? 'local' : 'replicated',
       String(isTrue(mount, 'seal_wrap')),
       String(isTrue(mount, 'external_entropy_access')),
       goValue(own(mount, 'options') ?? {}),
-      ...[
-        'description',
-        'uuid',
-        'plugin_version',
-        'running_plugin_version',
-        'running_sha256',
-        'deprecation_status',
-      ].map(name => textOf(mount, name)),
+      ...last.map(name => textOf(mount, name)),
     ]
   })
   return table(headers, rows)

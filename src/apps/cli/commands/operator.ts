@@ -1,6 +1,6 @@
 import { boolFlag, type Flags, intFlag, stringFlag } from '#ground/text/flags.ts'
 import type { JsonObject } from '#ground/text/json.ts'
-import { isTrue, own, textOf, textsOf } from '#protocol/members.ts'
+import { isTrue, own, textOf, textsOf, wholeOf } from '#protocol/members.ts'
 import { isSealed } from '#client/api-error.ts'
 import { initialize, isInitialized, leader, seal, sealStatus, unseal } from '#client/calls/sys.ts'
 import { attempt, type Context } from '../context.ts'
@@ -91,7 +91,7 @@ With -status: exit code 0 when it is initialized, 2 when it isn't.`,
       recovery_pgp_keys: await pgpKeys(c, c.flags['recovery-pgp-keys']),
     }
     const made = await attempt('Error initializing', initialize(c.client, body))
-    if (c.ui.isTable) showInit(c, made, shares, threshold)
+    if (c.ui.isTable) showInit(c, made, body)
     else await c.ui.document(initDocument(made, body))
     return 0
   },
@@ -112,7 +112,9 @@ async function pgpKeys(c: Context<Flags>, list: string): Promise<string[] | null
   return texts.map(text => text.trim())
 }
 
-function showInit(c: Context<Flags>, made: JsonObject, shares: number, threshold: number): void {
+function showInit(c: Context<Flags>, made: JsonObject, body: JsonObject): void {
+  const shares = wholeOf(body, 'secret_shares')
+  const threshold = wholeOf(body, 'secret_threshold')
   const keys = textsOf(made, 'keys_base64') ?? textsOf(made, 'keys') ?? []
   const recovery = textsOf(made, 'recovery_keys_base64') ?? textsOf(made, 'recovery_keys') ?? []
   for (const [i, key] of keys.entries()) c.ui.output(`Unseal Key ${i + 1}: ${key}`)
@@ -135,7 +137,7 @@ function showInit(c: Context<Flags>, made: JsonObject, shares: number, threshold
     )
   }
   if (recovery.length > 0) {
-    const count = `${c.flags['recovery-shares']} key shares and a key threshold of ${c.flags['recovery-threshold']}`
+    const count = `${wholeOf(body, 'recovery_shares')} key shares and a key threshold of ${wholeOf(body, 'recovery_threshold')}`
     c.ui.output(
       `\n${wrapped(`Recovery key initialized with ${count}. Please securely distribute the key shares printed above.`)}`,
     )

@@ -33,7 +33,7 @@ function keysOf(value: JsonObject): string[] {
 export async function yamlText(value: Json): Promise<string> {
   // A library of 29 ms, for this format only.
   const { stringify } = await import('yaml')
-  const text = stringify(plain(value), { lineWidth: 0, indentSeq: false, sortMapEntries: false, version: '1.1' })
+  const text = stringify(plain(value), { lineWidth: 0, indentSeq: false, compat: 'yaml-1.1' })
   return text.trim()
 }
 

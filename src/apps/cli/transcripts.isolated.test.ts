@@ -1,0 +1,744 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { cliCommand } from './command.ts'
+import { runCommand, type Stub, startStub } from './stub-server.ts'
+
+type Case = {
+  readonly rule: string
+  readonly argv: string
+  readonly stub: Stub
+  readonly out?: string
+  readonly err?: string | RegExp
+  readonly code?: number
+  readonly asked?: readonly string[]
+  readonly input?: string
+}
+
+const preflight = (version: string | null, path = 'secret/'): Stub[string] => ({
+  body: { data: { path, type: 'kv', options: version === null ? null : { version } } },
+})
+const v2 = { 'GET /v1/sys/internal/ui/mounts/secret/app': preflight('2') }
+const metadata = {
+  created_time: '2026-01-01T00:00:00Z',
+  custom_metadata: null,
+  deletion_time: '',
+  destroyed: false,
+  version: 3,
+}
+const metadataTable = `======= Metadata =======
+Key                Value
+---                -----
+created_time       2026-01-01T00:00:00Z
+custom_metadata    <nil>
+deletion_time      n/a
+destroyed          false
+version            3
+`
+const secretPath = `= Secret Path =
+secret/data/app
+
+`
+const denied = { status: 403, body: { errors: ['1 error occurred:\n\t* permission denied\n\n'] } }
+const token = { body: { data: { id: 'hvs.t', ttl: 0, policies: ['root'], renewable: false } } }
+
+const cases: readonly Case[] = [
+  {
+    rule: 'kv get prints path, metadata and data of version 2',
+    argv: 'kv get secret/app',
+    stub: { ...v2, 'GET /v1/secret/data/app': { body: { data: { data: { user: 'u', ttl: 90 }, metadata } } } },
+    out: `${secretPath}${metadataTable}
+==== Data ====
+Key     Value
+---     -----
+ttl     1m30s
+user    u
+`,
+  },
+  {
+    rule: 'kv get -field prints the bare value',
+    argv: 'kv get -field=user secret/app',
+    stub: { ...v2, 'GET /v1/secret/data/app': { body: { data: { data: { user: 'u<&>' }, metadata } } } },
+    out: 'u<&>',
+  },
+  {
+    rule: 'kv get -field of a missing field fails',
+    argv: 'kv get -field=nope secret/app',
+    stub: { ...v2, 'GET /v1/secret/data/app': { body: { data: { data: { user: 'u' }, metadata } } } },
+    err: 'Field "nope" not present in secret\n',
+    code: 1,
+  },
+  {
+    rule: 'kv get -mount and -version ask for the version',
+    argv: 'kv get -mount=secret -version=1 -field=a app',
+    stub: {
+      'GET /v1/sys/internal/ui/mounts/secret': preflight('2'),
+      'GET /v1/secret/data/app?version=1': { body: { data: { data: { a: 'b' }, metadata } } },
+    },
+    out: 'b',
+    asked: ['GET /v1/sys/internal/ui/mounts/secret', 'GET /v1/secret/data/app?version=1'],
+  },
+  {
+    rule: 'kv get of a deleted version shows its metadata',
+    argv: 'kv get secret/app',
+    stub: { ...v2, 'GET /v1/secret/data/app': { status: 404, body: { data: { data: null, metadata } } } },
+    out: `${secretPath}${metadataTable}\n`,
+  },
+  {
+    rule: 'kv get of nothing says so with code 2',
+    argv: 'kv get secret/app',
+    stub: v2,
+    err: 'No value found at secret/data/app\n',
+    code: 2,
+  },
+  {
+    rule: 'kv get of version 1 prints the data alone',
+    argv: 'kv get kv/app',
+    stub: {
+      'GET /v1/sys/internal/ui/mounts/kv/app': preflight(null, 'kv/'),
+      'GET /v1/kv/app': { body: { lease_duration: 2764800, data: { a: 'b' } } },
+    },
+    out: '== Data ==\nKey    Value\n---    -----\na      b\n',
+  },
+  {
+    rule: 'kv get -format=json prints the whole answer, numbers as they came',
+    argv: 'kv get -format=json secret/app',
+    stub: {
+      ...v2,
+      'GET /v1/secret/data/app': { body: '{"request_id":"r","data":{"data":{"n":1.50,"a":"<"},"metadata":{}}}' },
+    },
+    out: `{
+  "request_id": "r",
+  "lease_id": "",
+  "lease_duration": 0,
+  "renewable": false,
+  "data": {
+    "data": {
+      "a": "\\u003c",
+      "n": 1.50
+    },
+    "metadata": {}
+  },
+  "warnings": null
+}
+`,
+  },
+  {
+    rule: 'kv put sends data and options, and prints the new metadata',
+    argv: 'kv put -cas=2 secret/app user=u n=1',
+    stub: { ...v2, 'PUT /v1/secret/data/app': { body: { data: metadata } } },
+    out: `${secretPath}${metadataTable}`,
+    asked: [
+      'GET /v1/sys/internal/ui/mounts/secret/app',
+      'PUT /v1/secret/data/app {"data":{"user":"u","n":"1"},"options":{"cas":2}}',
+    ],
+  },
+  {
+    rule: 'kv put reads a value from stdin',
+    argv: 'kv put -format=json secret/app password=-',
+    input: 'p w',
+    stub: { ...v2, 'PUT /v1/secret/data/app': {} },
+    out: '',
+    asked: [
+      'GET /v1/sys/internal/ui/mounts/secret/app',
+      'PUT /v1/secret/data/app {"data":{"password":"p w"},"options":{}}',
+    ],
+  },
+  { rule: 'kv put without data fails', argv: 'kv put secret/app', stub: {}, err: 'Must supply data\n', code: 1 },
+  {
+    rule: 'kv patch falls back to read and write when the policy lacks patch',
+    argv: 'kv patch secret/app b=2',
+    stub: {
+      ...v2,
+      'PATCH /v1/secret/data/app': denied,
+      'GET /v1/secret/data/app': { body: { data: { data: { a: '1' }, metadata } } },
+      'PUT /v1/secret/data/app': { body: { data: metadata } },
+    },
+    out: `${secretPath}${metadataTable}`,
+    err: /recommend that you add the "patch" capability/,
+    asked: [
+      'GET /v1/sys/internal/ui/mounts/secret/app',
+      'PATCH /v1/secret/data/app {"data":{"b":"2"},"options":{}}',
+      'GET /v1/secret/data/app',
+      'PUT /v1/secret/data/app {"data":{"a":"1","b":"2"},"options":{"cas":3}}',
+    ],
+  },
+  {
+    rule: 'kv delete with versions asks for them by list',
+    argv: 'kv delete -versions=1,2 secret/app',
+    stub: { ...v2, 'PUT /v1/secret/delete/app': {} },
+    out: 'Success! Data deleted (if it existed) at: secret/data/app\n',
+    asked: ['GET /v1/sys/internal/ui/mounts/secret/app', 'PUT /v1/secret/delete/app {"versions":["1","2"]}'],
+  },
+  {
+    rule: 'kv undelete needs versions',
+    argv: 'kv undelete secret/app',
+    stub: {},
+    err: 'No versions provided, use the "-versions" flag to specify the version to undelete.\n',
+    code: 1,
+  },
+  {
+    rule: 'kv destroy is not for version 1',
+    argv: 'kv destroy -versions=1 secret/app',
+    stub: { 'GET /v1/sys/internal/ui/mounts/secret/app': preflight('1') },
+    err: 'Destroy not supported on KV Version 1\n',
+    code: 1,
+  },
+  {
+    rule: 'kv rollback writes the old data with the current version as check-and-set',
+    argv: 'kv rollback -version=1 secret/app',
+    stub: {
+      ...v2,
+      'GET /v1/secret/data/app': { body: { data: { data: { a: 'new' }, metadata } } },
+      'GET /v1/secret/data/app?version=1': {
+        body: { data: { data: { a: 'old' }, metadata: { ...metadata, version: 1 } } },
+      },
+      'PUT /v1/secret/data/app': { body: { data: { version: 4 } } },
+    },
+    out: 'Key        Value\n---        -----\nversion    4\n',
+    asked: [
+      'GET /v1/sys/internal/ui/mounts/secret/app',
+      'GET /v1/secret/data/app',
+      'GET /v1/secret/data/app?version=1',
+      'PUT /v1/secret/data/app {"data":{"a":"old"},"options":{"cas":3}}',
+    ],
+  },
+  {
+    rule: 'kv list sorts its keys',
+    argv: 'kv list secret/app',
+    stub: { ...v2, 'GET /v1/secret/metadata/app?list=true': { body: { data: { keys: ['b', 'a/'] } } } },
+    out: 'Keys\n----\na/\nb\n',
+  },
+  {
+    rule: 'kv list of nothing prints an empty document in JSON',
+    argv: 'kv list -format=json secret/app',
+    stub: v2,
+    out: '{}\n',
+    code: 2,
+  },
+  {
+    rule: 'kv metadata put sends only what is given',
+    argv: 'kv metadata put -max-versions=5 -delete-version-after=3h -custom-metadata=a=b secret/app',
+    stub: { ...v2, 'PUT /v1/secret/metadata/app': {} },
+    out: 'Success! Data written to: secret/metadata/app\n',
+    asked: [
+      'GET /v1/sys/internal/ui/mounts/secret/app',
+      'PUT /v1/secret/metadata/app {"max_versions":5,"delete_version_after":"3h0m0s","custom_metadata":{"a":"b"}}',
+    ],
+  },
+  {
+    rule: 'kv metadata get prints each version',
+    argv: 'kv metadata get secret/app',
+    stub: {
+      ...v2,
+      'GET /v1/secret/metadata/app': {
+        body: { data: { current_version: 1, versions: { '1': { destroyed: false } } } },
+      },
+    },
+    out: `== Metadata Path ==
+secret/metadata/app
+
+======= Metadata =======
+Key                Value
+---                -----
+current_version    1
+
+==== Version 1 ====
+Key          Value
+---          -----
+destroyed    false
+`,
+  },
+  {
+    rule: 'kv enable-versioning tunes the mount',
+    argv: 'kv enable-versioning secret',
+    stub: { 'POST /v1/sys/mounts/secret/tune': {} },
+    out: 'Success! Tuned the secrets engine at: secret/\n',
+    asked: ['POST /v1/sys/mounts/secret/tune {"options":{"version":"2"}}'],
+  },
+  {
+    rule: "a preflight that is refused ends the command with the server's words",
+    argv: 'kv get secret/app',
+    stub: {
+      'GET /v1/sys/internal/ui/mounts/secret/app': {
+        status: 403,
+        body: { errors: ['preflight capability check returned 403'] },
+      },
+    },
+    err: /^Error making API request\.\n\nURL: GET http:.*\nCode: 403\. Errors:\n\n\* preflight capability check returned 403\n$/,
+    code: 2,
+  },
+  {
+    rule: 'read prints a lease and its data',
+    argv: 'read database/creds/app',
+    stub: {
+      'GET /v1/database/creds/app': {
+        body: { lease_id: 'database/creds/app/x', lease_duration: 3600, renewable: true, data: { username: 'u' } },
+      },
+    },
+    out: `Key                Value
+---                -----
+lease_id           database/creds/app/x
+lease_duration     1h
+lease_renewable    true
+username           u
+`,
+  },
+  {
+    rule: 'read sends its arguments as query',
+    argv: 'read sys/x a=1 a=2',
+    stub: { 'GET /v1/sys/x?a=1&a=2': { body: { data: { ok: true } } } },
+    out: 'Key    Value\n---    -----\nok     true\n',
+  },
+  { rule: 'read of nothing is code 2', argv: 'read secret/x', stub: {}, err: 'No value found at secret/x\n', code: 2 },
+  {
+    rule: 'read -format=raw prints the body as it came',
+    argv: 'read -format=raw sys/x',
+    stub: { 'GET /v1/sys/x': { body: '{"a": 1.0}' } },
+    out: '{"a": 1.0}',
+  },
+  {
+    rule: 'raw is for read alone',
+    argv: 'list -format=raw sys/x',
+    stub: {},
+    err: 'This command does not support the -format=raw option.\n',
+    code: 1,
+  },
+  {
+    rule: 'write says where the data went',
+    argv: 'write auth/k/role/a ttl=20m policies=a',
+    stub: { 'PUT /v1/auth/k/role/a': {} },
+    out: 'Success! Data written to: auth/k/role/a\n',
+    asked: ['PUT /v1/auth/k/role/a {"ttl":"20m","policies":"a"}'],
+  },
+  {
+    rule: 'write -f sends an empty object',
+    argv: 'write -f transit/keys/a',
+    stub: { 'PUT /v1/transit/keys/a': {} },
+    out: 'Success! Data written to: transit/keys/a\n',
+    asked: ['PUT /v1/transit/keys/a {}'],
+  },
+  { rule: 'write without data fails', argv: 'write a', stub: {}, err: 'Must supply data or use -force\n', code: 1 },
+  {
+    rule: 'write of - takes a JSON object from stdin, numbers as they are',
+    argv: 'write a -',
+    input: '{"n": 1.0}',
+    stub: { 'PUT /v1/a': {} },
+    out: 'Success! Data written to: a\n',
+    asked: ['PUT /v1/a {"n":1.0}'],
+  },
+  {
+    rule: 'an error of the server is printed word for word, with code 2',
+    argv: 'write a b=c',
+    stub: { 'PUT /v1/a': denied },
+    err: /^Error writing data to a: Error making API request\.\n\nURL: PUT http:\/\/127\.0\.0\.1:\d+\/v1\/a\nCode: 403\. Errors:\n\n\* 1 error occurred:\n\t\* permission denied\n\n\n$/,
+    code: 2,
+  },
+  {
+    rule: 'warnings go to stderr',
+    argv: 'delete a',
+    stub: { 'DELETE /v1/a': { body: { warnings: ['careful'], data: null } } },
+    out: '',
+    err: 'WARNING! The following warnings were returned from Vault:\n\n  * careful\n\n',
+  },
+  {
+    rule: 'delete of nothing succeeds',
+    argv: 'delete secret/x',
+    stub: { 'DELETE /v1/secret/x': {} },
+    out: 'Success! Data deleted (if it existed) at: secret/x\n',
+  },
+  {
+    rule: 'list -detailed=false and pages',
+    argv: 'list -after=k -limit=5 pki/certs',
+    stub: { 'GET /v1/pki/certs?after=k&limit=5&list=true': { body: { data: { keys: ['l'] } } } },
+    out: 'Keys\n----\nl\n',
+  },
+  {
+    rule: 'unwrap fetches by the argument',
+    argv: 'unwrap hvs.wrap',
+    stub: { 'PUT /v1/sys/wrapping/unwrap': { body: { data: { a: 'b' } } } },
+    out: 'Key    Value\n---    -----\na      b\n',
+    asked: ['PUT /v1/sys/wrapping/unwrap {"token":"hvs.wrap"}'],
+  },
+  {
+    rule: 'path-help prints the help',
+    argv: 'path-help secret/',
+    stub: { 'GET /v1/secret?help=1': { body: { help: '## DESCRIPTION\nIt helps.', openapi: { openapi: '3.0.2' } } } },
+    out: '## DESCRIPTION\nIt helps.\n',
+  },
+  {
+    rule: 'policy write reads stdin and lowers the name',
+    argv: 'policy write My-Policy -',
+    input: 'path "a" {}',
+    stub: { 'PUT /v1/sys/policies/acl/my-policy': {} },
+    out: 'Success! Uploaded policy: my-policy\n',
+    err: 'Policy name was converted from "My-Policy" to "my-policy"\n',
+    asked: ['PUT /v1/sys/policies/acl/my-policy {"policy":"path \\"a\\" {}"}'],
+  },
+  {
+    rule: 'policy read prints the text',
+    argv: 'policy read app',
+    stub: { 'GET /v1/sys/policies/acl/app': { body: { data: { name: 'app', policy: 'path "a" {}\n' } } } },
+    out: 'path "a" {}\n',
+  },
+  { rule: 'policy read of none', argv: 'policy read x', stub: {}, err: 'No policy named: x\n', code: 2 },
+  {
+    rule: 'policy list prints a name a line',
+    argv: 'policy list',
+    stub: { 'GET /v1/sys/policies/acl?list=true': { body: { data: { keys: ['default', 'root'] } } } },
+    out: 'default\nroot\n',
+  },
+  {
+    rule: 'policy delete',
+    argv: 'policy delete app',
+    stub: { 'DELETE /v1/sys/policies/acl/app': {} },
+    out: 'Success! Deleted policy: app\n',
+  },
+  {
+    rule: 'policy explain says which rule decided',
+    argv: 'policy explain r-1',
+    stub: {
+      'PUT /v1/sys/policies/explain': {
+        body: {
+          data: { allowed: false, policy: 'app', rule: 'secret/data/*', capabilities: ['list'], reason: 'no read' },
+        },
+      },
+    },
+    out: `Allowed         false
+Reason          no read
+Policy          app
+Rule            secret/data/*
+Capabilities    list
+`,
+    asked: ['PUT /v1/sys/policies/explain {"request_id":"r-1"}'],
+  },
+  {
+    rule: 'secrets enable mounts with options',
+    argv: 'secrets enable -path=team -version=2 -description=d kv',
+    stub: { 'POST /v1/sys/mounts/team': {} },
+    out: 'Success! Enabled the kv secrets engine at: team/\n',
+    asked: [
+      'POST /v1/sys/mounts/team {"type":"kv","description":"d","config":{"default_lease_ttl":"0s","max_lease_ttl":"0s","force_no_cache":false},"local":false,"seal_wrap":false,"external_entropy_access":false,"options":{"version":"2"}}',
+    ],
+  },
+  {
+    rule: 'secrets disable',
+    argv: 'secrets disable team',
+    stub: { 'DELETE /v1/sys/mounts/team': {} },
+    out: 'Success! Disabled the secrets engine (if it existed) at: team/\n',
+  },
+  {
+    rule: 'secrets list',
+    argv: 'secrets list',
+    stub: {
+      'GET /v1/sys/mounts': {
+        body: {
+          data: {
+            'sys/': { type: 'system', accessor: 's_1', description: 'system' },
+            'kv/': { type: 'kv', accessor: 'kv_1', description: '' },
+          },
+        },
+      },
+    },
+    out: `Path    Type      Accessor    Description
+----    ----      --------    -----------
+kv/     kv        kv_1        n/a
+sys/    system    s_1         system
+`,
+  },
+  {
+    rule: 'secrets tune sends only what is given',
+    argv: 'secrets tune -default-lease-ttl=1h -max-lease-ttl=-1s team/',
+    stub: { 'POST /v1/sys/mounts/team/tune': {} },
+    out: 'Success! Tuned the secrets engine at: team/\n',
+    asked: ['POST /v1/sys/mounts/team/tune {"default_lease_ttl":"1h0m0s","max_lease_ttl":"system"}'],
+  },
+  {
+    rule: 'auth enable',
+    argv: 'auth enable kubernetes',
+    stub: { 'POST /v1/sys/auth/kubernetes': {} },
+    out: 'Success! Enabled kubernetes auth method at: kubernetes/\n',
+  },
+  {
+    rule: 'auth tune goes by the mounts path',
+    argv: 'auth tune -token-type=batch kubernetes',
+    stub: { 'POST /v1/sys/mounts/auth/kubernetes/tune': {} },
+    out: 'Success! Tuned the auth method at: kubernetes/\n',
+    asked: [
+      'POST /v1/sys/mounts/auth/kubernetes/tune {"default_lease_ttl":"","max_lease_ttl":"","token_type":"batch"}',
+    ],
+  },
+  {
+    rule: 'auth list has versions',
+    argv: 'auth list',
+    stub: { 'GET /v1/sys/auth': { body: { data: { 'token/': { type: 'token', accessor: 'a', description: 'd' } } } } },
+    out: `Path      Type     Accessor    Description    Version
+----      ----     --------    -----------    -------
+token/    token    a           d              n/a
+`,
+  },
+  {
+    rule: 'token create prints the token with its lifetime',
+    argv: 'token create -policy=app -ttl=20m',
+    stub: {
+      'POST /v1/auth/token/create': {
+        body: {
+          auth: {
+            client_token: 'hvs.new',
+            accessor: 'acc',
+            policies: ['app', 'default'],
+            token_policies: ['app', 'default'],
+            lease_duration: 1200,
+            renewable: true,
+            metadata: null,
+          },
+        },
+      },
+    },
+    out: `Key                  Value
+---                  -----
+token                hvs.new
+token_accessor       acc
+token_duration       20m
+token_renewable      true
+token_policies       ["app" "default"]
+identity_policies    []
+policies             ["app" "default"]
+`,
+    asked: [
+      'POST /v1/auth/token/create {"policies":["app"],"ttl":"20m0s","explicit_max_ttl":"0s","period":"0s","display_name":"","num_uses":0,"renewable":true,"type":"service","entity_alias":""}',
+    ],
+  },
+  {
+    rule: 'token lookup of the current token',
+    argv: 'token lookup -field=id',
+    stub: { 'GET /v1/auth/token/lookup-self': token },
+    out: 'hvs.t',
+  },
+  {
+    rule: 'token renew',
+    argv: 'token renew -increment=30m hvs.x',
+    stub: { 'PUT /v1/auth/token/renew': { body: { auth: { client_token: 'hvs.x', lease_duration: 0 } } } },
+    out: `Key                  Value
+---                  -----
+token                hvs.x
+token_accessor       n/a
+token_duration       ∞
+token_renewable      false
+token_policies       []
+identity_policies    []
+policies             []
+`,
+    asked: ['PUT /v1/auth/token/renew {"token":"hvs.x","increment":1800}'],
+  },
+  {
+    rule: 'token revoke -self',
+    argv: 'token revoke -self',
+    stub: { 'PUT /v1/auth/token/revoke-self': {} },
+    out: 'Success! Revoked token (if it existed)\n',
+  },
+  {
+    rule: 'token revoke needs a token',
+    argv: 'token revoke',
+    stub: {},
+    err: 'Not enough arguments (expected 1 or -self, got 0)\n',
+    code: 1,
+  },
+  {
+    rule: 'token capabilities of the current token',
+    argv: 'token capabilities secret/x',
+    stub: {
+      'POST /v1/sys/capabilities-self': {
+        body: { data: { 'secret/x': ['update', 'read'], capabilities: ['update', 'read'] } },
+      },
+    },
+    out: 'read, update\n',
+  },
+  { rule: 'print token', argv: 'print token', stub: {}, out: 'hvs.t\n' },
+  {
+    rule: 'status of a sealed server is code 2',
+    argv: 'status',
+    stub: {
+      'GET /v1/sys/seal-status': {
+        body: {
+          type: 'shamir',
+          initialized: true,
+          sealed: true,
+          t: 3,
+          n: 5,
+          progress: 1,
+          nonce: 'abc',
+          version: '1.21.0',
+          storage_type: 'sqlite',
+        },
+      },
+      'GET /v1/sys/leader': { body: { ha_enabled: false } },
+    },
+    out: `Key                Value
+---                -----
+Seal Type          shamir
+Initialized        true
+Sealed             true
+Total Shares       5
+Threshold          3
+Unseal Progress    1/3
+Unseal Nonce       abc
+Version            1.21.0
+Storage Type       sqlite
+HA Enabled         false
+`,
+    code: 2,
+  },
+  {
+    rule: 'status -format=json of an unsealed server',
+    argv: 'status -format=json',
+    stub: {
+      'GET /v1/sys/seal-status': {
+        body: { type: 'shamir', initialized: true, sealed: false, t: 1, n: 1, progress: 0 },
+      },
+      'GET /v1/sys/leader': { body: { ha_enabled: false } },
+    },
+    out: `{
+  "type": "shamir",
+  "initialized": true,
+  "sealed": false,
+  "t": 1,
+  "n": 1,
+  "progress": 0,
+  "ha_enabled": false
+}
+`,
+  },
+  {
+    rule: 'operator init -format=json has what scripts read',
+    argv: 'operator init -key-shares=1 -key-threshold=1 -format=json',
+    stub: {
+      'GET /v1/sys/seal-status': { body: { type: 'shamir', sealed: true } },
+      'PUT /v1/sys/init': { body: { keys: ['aa'], keys_base64: ['qg=='], root_token: 'hvs.r' } },
+    },
+    out: `{
+  "unseal_keys_b64": [
+    "qg=="
+  ],
+  "unseal_keys_hex": [
+    "aa"
+  ],
+  "unseal_shares": 1,
+  "unseal_threshold": 1,
+  "recovery_keys_b64": [],
+  "recovery_keys_hex": [],
+  "recovery_keys_shares": 0,
+  "recovery_keys_threshold": 0,
+  "root_token": "hvs.r"
+}
+`,
+  },
+  {
+    rule: 'operator init -status says by its code that it is not initialized',
+    argv: 'operator init -status',
+    stub: { 'GET /v1/sys/init': { body: { initialized: false } } },
+    out: 'Vault is not initialized\n',
+    code: 2,
+  },
+  {
+    rule: 'operator unseal takes the key from a pipe',
+    argv: 'operator unseal',
+    input: 'qg==\n',
+    stub: {
+      'PUT /v1/sys/unseal': { body: { type: 'shamir', initialized: true, sealed: false, t: 1, n: 1 } },
+      'GET /v1/sys/leader': { body: { ha_enabled: false } },
+    },
+    out: `Key             Value
+---             -----
+Seal Type       shamir
+Initialized     true
+Sealed          false
+Total Shares    1
+Threshold       1
+HA Enabled      false
+`,
+    asked: ['PUT /v1/sys/unseal {"key":"qg==","reset":false,"migrate":false}', 'GET /v1/sys/leader'],
+  },
+  {
+    rule: 'operator seal',
+    argv: 'operator seal',
+    stub: { 'PUT /v1/sys/seal': {} },
+    out: 'Success! Vault is sealed.\n',
+  },
+  {
+    rule: 'login -token-only prints the token alone and stores nothing',
+    argv: 'login -token-only hvs.t',
+    stub: { 'GET /v1/auth/token/lookup-self': token },
+    out: 'hvs.t',
+  },
+  {
+    rule: 'login with a method that is not there',
+    argv: 'login -method=nope',
+    stub: {},
+    err: /^Unknown auth method: nope\. Use "coffer auth list"/,
+    code: 1,
+  },
+  {
+    rule: 'login kubernetes with a token that is given',
+    argv: 'login -token-only -method=kubernetes -path=prod role=app jwt=eyJ',
+    stub: { 'PUT /v1/auth/prod/login': { body: { auth: { client_token: 'hvs.k' } } } },
+    out: 'hvs.k',
+    asked: ['PUT /v1/auth/prod/login {"role":"app","jwt":"eyJ"}'],
+  },
+  {
+    rule: '-output-curl-string sends nothing and hides the token',
+    argv: "write -output-curl-string a b=it's",
+    stub: {},
+    out: 'CURL',
+    asked: [],
+  },
+  {
+    rule: '-output-policy names the capability, after the preflight',
+    argv: 'kv list -output-policy secret/app',
+    stub: v2,
+    out: 'path "secret/metadata/app" {\n  capabilities = ["list"]\n}\n',
+    asked: ['GET /v1/sys/internal/ui/mounts/secret/app'],
+  },
+  {
+    rule: 'an unknown flag is named',
+    argv: 'read -bogus a',
+    stub: {},
+    err: 'flag provided but not defined: -bogus\n',
+    code: 1,
+  },
+  {
+    rule: 'too many arguments',
+    argv: 'list a b',
+    stub: {},
+    err: 'Too many arguments (expected 1, got 2)\n',
+    code: 1,
+  },
+  {
+    rule: 'X-Vault headers are refused',
+    argv: 'read -header=X-Vault-Token=x a',
+    stub: {},
+    err: "failed to setup Headers[X-Vault-Token]: Header starting by 'X-Vault-' are for internal usage only\n",
+    code: 2,
+  },
+  { rule: 'an unknown format', argv: 'read -format=xml a', stub: {}, err: 'Invalid output format: xml\n', code: 1 },
+  {
+    rule: 'yaml sorts keys',
+    argv: 'read -format=yaml -field=data a',
+    stub: { 'GET /v1/a': { body: { data: { b: 'x', a: ['1'] } } } },
+    out: 'a:\n- "1"\nb: x\n',
+  },
+]
+
+for (const c of cases) {
+  test(`cli: ${c.rule}`, async () => {
+    await using server = await startStub(c.stub)
+    const [name = '', ...argv] = c.argv.split(' ')
+    const env = { VAULT_ADDR: server.address, VAULT_TOKEN: 'hvs.t', HOME: '/nonexistent' }
+    const run = await runCommand(cliCommand(name), argv, { env, ...(c.input !== undefined && { input: c.input }) })
+    const curl = `curl -X PUT -H "X-Vault-Request: true" -H "X-Vault-Token: $(coffer print token)" -H "Content-Type: application/json" -d '{"b":"it'"'"'s"}' "${server.address}/v1/a"\n`
+    assert.equal(run.stdout, c.out === 'CURL' ? curl : (c.out ?? ''))
+    if (c.err instanceof RegExp) assert.match(run.stderr, c.err)
+    else assert.equal(run.stderr, c.err ?? '')
+    assert.equal(run.code, c.code ?? 0)
+    if (c.asked) assert.deepEqual(server.asked, c.asked)
+  })
+}
