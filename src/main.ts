@@ -3,7 +3,7 @@ import { systemEntropy } from '#ground/base/entropy.ts'
 import { createLog } from '#ground/base/log.ts'
 import type { Io } from '#protocol/command.ts'
 import { nearestWord } from '#ground/text/nearest.ts'
-import { commands } from './commands.ts'
+import { commands } from '#commands.ts'
 
 /** Usage, common commands, other commands: what Vault's CLI prints for itself. */
 function programHelp(program: string): string {

@@ -76,20 +76,17 @@ export class HttpWire implements Wire {
   async #make(signal: AbortSignal): Promise<Opened> {
     const address = this.#address
     const clock = this.#clock
-    switch (address.kind) {
-      case 'unix':
-        return { http: createHttpClient({ clock }), url: path => ({ socketPath: address.path, path }) }
-      case 'tcp': {
-        const { origin } = new URL(address.text)
-        const tls = address.isTls ? { tls: clientTls(this.#settings) } : {}
-        return { http: createHttpClient({ clock, ...tls }), url: target => origin + target }
-      }
-      case 'kube': {
-        const { base, serverName, connect } = await this.#route(signal)
-        const tls = base.startsWith('https:') ? { tls: { serverName, ...clientTls(this.#settings) } } : {}
-        return { http: createHttpClient({ clock, connect, ...tls }), url: target => base + target }
-      }
+    if (address.kind === 'unix') {
+      return { http: createHttpClient({ clock }), url: path => ({ socketPath: address.path, path }) }
     }
+    if (address.kind === 'tcp') {
+      const { origin } = new URL(address.text)
+      const tls = address.isTls ? { tls: clientTls(this.#settings) } : {}
+      return { http: createHttpClient({ clock, ...tls }), url: target => origin + target }
+    }
+    const { base, serverName, connect } = await this.#route(signal)
+    const tls = base.startsWith('https:') ? { tls: { serverName, ...clientTls(this.#settings) } } : {}
+    return { http: createHttpClient({ clock, connect, ...tls }), url: target => base + target }
   }
 }
 

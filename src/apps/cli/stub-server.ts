@@ -1,7 +1,9 @@
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { PassThrough } from 'node:stream'
+import { systemClock } from '#ground/base/clock.ts'
+import { silentLog } from '#ground/base/log.ts'
 import { simWorld } from '#ground/base/world.ts'
+import type { HttpHandler, HttpResponse } from '#ground/http/message.ts'
+import { listen } from '#ground/http/server.ts'
 import type { Command, Io } from '#protocol/command.ts'
 
 export type StubAnswer = {
@@ -26,39 +28,33 @@ export async function startStub(stub: Stub): Promise<StubServer> {
   const asked: string[] = []
   const tokens: (string | undefined)[] = []
   const counts = new Map<string, number>()
-  const server: Server = createServer((request, response) => {
-    const chunks: Buffer[] = []
-    request.on('data', (chunk: Buffer) => chunks.push(chunk))
-    request.on('end', () => {
-      const key = `${request.method} ${request.url}`
-      const body = Buffer.concat(chunks).toString()
-      asked.push(`${key}${body === '' ? '' : ` ${body}`}`)
-      tokens.push(request.headers['x-vault-token'] as string | undefined)
-      const found = stub[key]
-      const list = (found === undefined ? [] : [found].flat()) as readonly StubAnswer[]
-      const count = counts.get(key) ?? 0
-      counts.set(key, count + 1)
-      const answer = list[Math.min(count, list.length - 1)] ?? { status: 404, body: { errors: [] } }
-      const text =
-        answer.body === undefined ? '' : typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body)
-      response.writeHead(answer.status ?? (text === '' ? 204 : 200), {
-        'Content-Type': 'application/json',
-        ...answer.headers,
-      })
-      response.end(text)
-    })
-  })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
+  const handler: HttpHandler = async request => {
+    const key = `${request.method} ${request.path}${request.query === '' ? '' : `?${request.query}`}`
+    const body = Buffer.from(await request.body.bytes(1024 * 1024)).toString()
+    asked.push(`${key}${body === '' ? '' : ` ${body}`}`)
+    tokens.push(request.headers.get('x-vault-token'))
+    const found = stub[key]
+    const list = (found === undefined ? [] : [found].flat()) as readonly StubAnswer[]
+    const count = counts.get(key) ?? 0
+    counts.set(key, count + 1)
+    return render(list[Math.min(count, list.length - 1)] ?? { status: 404, body: { errors: [] } })
+  }
+  const address = { host: '127.0.0.1', port: 0 }
+  const server = await listen({ address, handler, clock: systemClock, log: silentLog })
+  const port = 'port' in server.address ? server.address.port : 0
   return {
     address: `http://127.0.0.1:${port}`,
     asked,
     tokens,
-    [Symbol.asyncDispose]: () => {
-      server.closeAllConnections()
-      return new Promise<void>(resolve => server.close(() => resolve()))
-    },
+    [Symbol.asyncDispose]: () => server.close({ graceMs: 0 }),
   }
+}
+
+function render(answer: StubAnswer): HttpResponse {
+  const { body } = answer
+  const text = body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body)
+  const headers = Object.entries({ 'Content-Type': 'application/json', ...answer.headers })
+  return { status: answer.status ?? (text === null ? 204 : 200), headers, body: text }
 }
 
 export type Run = { readonly code: number; readonly stdout: string; readonly stderr: string }
