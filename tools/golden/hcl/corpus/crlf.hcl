@@ -1,0 +1,6 @@
+a = 1
+b = <<X
+line
+X
+c = "x"
+# end
