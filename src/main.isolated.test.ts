@@ -36,7 +36,7 @@ for (const [rule, argv, code, pattern] of [
   ],
   ['a refused connection names address and reason', ['status', '-address=http://127.0.0.1:1'], 1, /connection refused/],
 ] as const) {
-  test(`main: ${rule}`, () => {
+  test(`the program: ${rule}`, () => {
     const result = run(argv)
     assert.match(code === 0 ? result.stdout : result.stderr, pattern)
     assert.equal(code === 0 ? result.stderr : result.stdout, '')
@@ -44,7 +44,7 @@ for (const [rule, argv, code, pattern] of [
   })
 }
 
-test('main: called as vault it says so', () => {
+test('the program: called as vault it says so', () => {
   const env = { COFFER_CALLED_AS: 'vault' }
   assert.match(run(['version'], env).stdout, /^Vault v1\.21\.0/)
   assert.match(run(['kv', 'get', '-help'], env).stdout, /\$ vault kv get/)

@@ -17,7 +17,7 @@ export type Transcript = {
 
 /** Plays each transcript as a test of its own. */
 export function play(transcripts: readonly Transcript[]): void {
-  for (const t of transcripts) void test(`cli: ${t.rule}`, () => playOne(t))
+  for (const t of transcripts) void test(t.rule, () => playOne(t))
 }
 
 async function playOne(t: Transcript): Promise<void> {
