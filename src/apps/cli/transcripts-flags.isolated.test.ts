@@ -139,7 +139,7 @@ reconstruct the root key, Vault will remain permanently sealed!
 `,
   },
   {
-    rule: 'operator unseal -reset forgets the keys, -migrate marks one',
+    rule: 'operator unseal -reset forgets the keys',
     argv: 'operator unseal -reset -format=json',
     stub: {
       'PUT /v1/sys/unseal': { body: { type: 'shamir', sealed: true } },
@@ -150,7 +150,7 @@ reconstruct the root key, Vault will remain permanently sealed!
   },
   {
     rule: 'kv metadata patch removes and sets custom metadata',
-    argv: 'kv metadata patch -mount=secret -cas-required=false -custom-metadata=a=b -remove-custom-metadata=c app',
+    argv: 'kv metadata patch -mount=secret -max-versions=2 -delete-version-after=1h -cas-required=false -custom-metadata=a=b -remove-custom-metadata=c app',
     stub: {
       'GET /v1/sys/internal/ui/mounts/secret': { body: { data: { path: 'secret/', options: { version: '2' } } } },
       'PATCH /v1/secret/metadata/app': {},
@@ -158,7 +158,7 @@ reconstruct the root key, Vault will remain permanently sealed!
     out: 'Success! Data written to: secret/metadata/app\n',
     asked: [
       'GET /v1/sys/internal/ui/mounts/secret',
-      'PATCH /v1/secret/metadata/app {"cas_required":false,"custom_metadata":{"a":"b","c":null}}',
+      'PATCH /v1/secret/metadata/app {"max_versions":2,"delete_version_after":"1h0m0s","cas_required":false,"custom_metadata":{"a":"b","c":null}}',
     ],
   },
   {
@@ -184,6 +184,40 @@ reconstruct the root key, Vault will remain permanently sealed!
       'GET /v1/secret/data/app',
       'PUT /v1/secret/data/app {"data":{"c":"3","b":"2"},"options":{"cas":7}}',
     ],
+  },
+  {
+    rule: 'kv patch -method=patch with -cas sends one request and no other',
+    argv: 'kv patch -method=patch -cas=3 secret/app b=2',
+    stub: {
+      'GET /v1/sys/internal/ui/mounts/secret/app': { body: { data: { path: 'secret/', options: { version: '2' } } } },
+      'PATCH /v1/secret/data/app': { status: 405, body: { errors: [] } },
+    },
+    err: /^Error writing data to secret\/data\/app: Error making API request/,
+    code: 2,
+    asked: [
+      'GET /v1/sys/internal/ui/mounts/secret/app',
+      'PATCH /v1/secret/data/app {"data":{"b":"2"},"options":{"cas":3}}',
+    ],
+  },
+  {
+    rule: 'kv metadata put -cas-required',
+    argv: 'kv metadata put -cas-required secret/app',
+    stub: {
+      'GET /v1/sys/internal/ui/mounts/secret/app': { body: { data: { path: 'secret/', options: { version: '2' } } } },
+      'PUT /v1/secret/metadata/app': {},
+    },
+    out: 'Success! Data written to: secret/metadata/app\n',
+    asked: ['GET /v1/sys/internal/ui/mounts/secret/app', 'PUT /v1/secret/metadata/app {"cas_required":true}'],
+  },
+  {
+    rule: 'operator unseal -migrate marks the key',
+    argv: 'operator unseal -migrate -format=json qg==',
+    stub: {
+      'PUT /v1/sys/unseal': { body: { sealed: false } },
+      'GET /v1/sys/leader': { body: { ha_enabled: false } },
+    },
+    out: '{\n  "sealed": false,\n  "ha_enabled": false\n}\n',
+    asked: ['PUT /v1/sys/unseal {"key":"qg==","reset":false,"migrate":true}', 'GET /v1/sys/leader'],
   },
   {
     rule: 'token revoke -mode=path revokes what came from a path',

@@ -201,6 +201,12 @@ sys/    system    s_1         system
     out: 'Success! Enabled kubernetes auth method at: kubernetes/\n',
   },
   {
+    rule: 'auth disable',
+    argv: 'auth disable kubernetes',
+    stub: { 'DELETE /v1/sys/auth/kubernetes': {} },
+    out: 'Success! Disabled the auth method (if it existed) at: kubernetes/\n',
+  },
+  {
     rule: 'auth tune goes by the mounts path',
     argv: 'auth tune -token-type=batch kubernetes',
     stub: { 'POST /v1/sys/mounts/auth/kubernetes/tune': {} },

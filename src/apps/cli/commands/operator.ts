@@ -6,6 +6,7 @@ import { initialize, isInitialized, leader, seal, sealStatus, unseal } from '#cl
 import { attempt, type Context } from '../context.ts'
 import { struct } from '../render/documents.ts'
 import { askHidden } from '../ask.ts'
+import { readPgpKeys } from '../pgp-key.ts'
 import { sealDocument, sealTable } from '../render/seal-status.ts'
 import { type Row, row } from '../row.ts'
 import { CliError, wrapped } from '../ui.ts'
@@ -84,11 +85,11 @@ With -status: exit code 0 when it is initialized, 2 when it isn't.`,
     const body: JsonObject = {
       secret_shares: shares,
       secret_threshold: threshold,
-      pgp_keys: await pgpKeys(c, c.flags['pgp-keys']),
-      root_token_pgp_key: rootTokenKey === '' ? '' : ((await pgpKeys(c, rootTokenKey))?.[0] ?? ''),
+      pgp_keys: await readPgpKeys(c, c.flags['pgp-keys']),
+      root_token_pgp_key: rootTokenKey === '' ? '' : ((await readPgpKeys(c, rootTokenKey))?.[0] ?? ''),
       recovery_shares: isAuto ? c.flags['recovery-shares'] : 0,
       recovery_threshold: isAuto ? c.flags['recovery-threshold'] : 0,
-      recovery_pgp_keys: await pgpKeys(c, c.flags['recovery-pgp-keys']),
+      recovery_pgp_keys: await readPgpKeys(c, c.flags['recovery-pgp-keys']),
     }
     const made = await attempt('Error initializing', initialize(c.client, body))
     if (c.ui.isTable) showInit(c, made, body)
@@ -102,14 +103,6 @@ async function initStatus(c: Context<Flags>): Promise<number> {
   if (c.ui.isTable) c.ui.output(initialized ? 'Vault is initialized' : 'Vault is not initialized')
   else await c.ui.document({ Initialized: initialized })
   return initialized ? 0 : 2
-}
-
-async function pgpKeys(c: Context<Flags>, list: string): Promise<string[] | null> {
-  if (list === '') return null
-  if (list.includes('keybase:')) throw new CliError(1, 'keybase: is not supported; name files with PGP public keys')
-  const texts = await Promise.all(list.split(',').map(path => c.fileOrInput(path.trim(), 'Error reading PGP key')))
-  // An armoured key is sent as it is; a binary one would need base64, which its file can hold as well.
-  return texts.map(text => text.trim())
 }
 
 function showInit(c: Context<Flags>, made: JsonObject, body: JsonObject): void {
