@@ -51,7 +51,8 @@ async function serve(socket: WebSocketPeer, call: Call, state: SystemState, sign
     ended.abort()
     socket.close(closePolicy, 'the token ended')
   })
-  await socket.send(renderJson({ watching: paths.size }))
+  // From here on nothing is missed: what changed before is found by reading now.
+  await socket.send(renderJson({ lost: true }))
   for await (const notice of subscription.read(both)) {
     if ('path' in notice && !(await call.may(notice.path, 'read')).allowed) {
       socket.close(closePolicy, 'the right to read ended')

@@ -1,0 +1,184 @@
+import { readFile } from 'node:fs/promises'
+import { Gate } from '#ground/base/queue.ts'
+import type { Secret } from '#ground/base/secret.ts'
+import type { World } from '#ground/base/world.ts'
+import { runToEnd } from '#ground/process/child.ts'
+import type { ApiClient } from '#client/api.ts'
+import type { AgentConfig, ExecStanza, TemplateStanza } from '#delivery/agent-config/config.ts'
+import { Obtainer } from '#delivery/obtain/obtainer.ts'
+import type { Parcel } from '#delivery/recipe.ts'
+import { FileSink } from '#delivery/sinks/file.ts'
+import { AuthLoop } from './auth.ts'
+import { Pushed } from './pushed.ts'
+import { TokenSinks } from './token-sinks.ts'
+
+export type AgentOptions = {
+  readonly world: World
+  readonly config: AgentConfig
+  /** Its retries are those of templates; no token. */
+  readonly client: ApiClient
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Every sink written and every template rendered once: then end. */
+  readonly exitAfterAuth: boolean
+}
+
+/** Login answers 400 or 403 so many times in a row before an init container gives up. */
+const refusalsMax = 3
+
+/** How the agent ended: 0 or 1, and for 1 why. */
+export type AgentEnd = { readonly code: 0 } | { readonly code: 1; readonly error: unknown }
+
+/** One agent: a login loop, token files, templates that are kept fresh. */
+export class Agent {
+  readonly #options: AgentOptions
+  readonly #stop = new AbortController()
+  readonly #signal: AbortSignal
+  readonly #sinks: TokenSinks
+  readonly #auth: AuthLoop
+  readonly #rendered = new Set<TemplateStanza>()
+  // Commands of templates run one after the other.
+  readonly #commands = new Gate(1)
+  #obtainer: Obtainer | null = null
+  #pushed: Pushed | null = null
+  #end: AgentEnd = { code: 0 }
+
+  constructor(options: AgentOptions) {
+    this.#options = options
+    const { world, config, client } = options
+    this.#signal = AbortSignal.any([world.signal, this.#stop.signal])
+    this.#sinks = new TokenSinks(world, config.sinks)
+    this.#auth = new AuthLoop({
+      world: { ...world, log: world.log.named('auth.handler') },
+      client: client.with({ maxRetries: 0 }),
+      method: config.method!,
+      refusalsMax: options.exitAfterAuth ? refusalsMax : null,
+      onToken: token => this.#onToken(token),
+    })
+  }
+
+  /** Runs until stopped, done or failed. */
+  async run(): Promise<AgentEnd> {
+    try {
+      await this.#sinks.check()
+      await this.#auth.run(this.#signal)
+    } catch (error) {
+      if (!this.#signal.aborted) this.#fail(error)
+    } finally {
+      await this.#obtainer?.close()
+    }
+    return this.#end
+  }
+
+  #fail(error: unknown): void {
+    if (this.#end.code === 0) this.#end = { code: 1, error }
+    this.#stop.abort()
+  }
+
+  async #onToken(token: Secret): Promise<void> {
+    await this.#sinks.write(token)
+    const client = this.#options.client.with({ token })
+    if (this.#obtainer === null) await this.#startTemplates(client)
+    else {
+      this.#obtainer.setClient(client)
+      this.#pushed?.setClient(client)
+    }
+    this.#checkDone()
+  }
+
+  async #startTemplates(client: ApiClient): Promise<void> {
+    const { world, config, env, exitAfterAuth } = this.#options
+    if (config.templates.length === 0) return
+    const { templateConfig, vault } = config
+    if (!exitAfterAuth) {
+      this.#pushed = new Pushed({
+        client,
+        world: { ...world, log: world.log.named('notices') },
+        signal: this.#signal,
+        onChange: path => this.#obtainer?.changed(path),
+      })
+    }
+    this.#obtainer = new Obtainer({
+      world: { ...world, log: world.log.named('template') },
+      client: client.with({ maxRetries: 2 }),
+      env,
+      staticInterval: templateConfig.staticSecretRenderInterval,
+      retriesMax: vault.numRetries,
+      onTokenInvalid: () => this.#auth.tokenInvalid(),
+      onPaths: paths => this.#pushed?.watch(paths),
+    })
+    for (const stanza of config.templates) await this.#addTemplate(stanza)
+  }
+
+  async #addTemplate(stanza: TemplateStanza): Promise<void> {
+    const text = stanza.text.kind === 'contents' ? stanza.text.contents : await readFile(stanza.text.path, 'utf8')
+    const sink = new FileSink({
+      path: stanza.destination,
+      mode: stanza.perms,
+      user: stanza.user,
+      group: stanza.group,
+      createsFolders: stanza.createDestDirs,
+    })
+    this.#obtainer?.add({
+      recipe: {
+        name: stanza.destination,
+        sources: [],
+        shape: {
+          kind: 'template',
+          name: stanza.name,
+          text,
+          delimiters: stanza.delimiters,
+          missingKey: stanza.errorOnMissingKey ? 'error' : 'default',
+        },
+        freshness: { pollEvery: this.#options.config.templateConfig.staticSecretRenderInterval, pushed: true },
+      },
+      sandboxPath: stanza.sandboxPath,
+      deliver: (parcel, signal) => this.#deliver(stanza, sink, parcel, signal),
+      onFailed: error => this.#templateFailed(stanza, error),
+    })
+  }
+
+  async #deliver(stanza: TemplateStanza, sink: FileSink, parcel: Parcel, signal: AbortSignal): Promise<void> {
+    const { log } = this.#options.world
+    const landed = await sink.land(parcel)
+    if (landed === 'changed') {
+      log.named('template').info('rendered', { destination: stanza.destination, from: parcel.origins.map(origin => origin.path) })
+      if (stanza.exec !== null) await this.#commands.run(() => this.#runCommand(stanza.exec!, signal))
+    }
+    this.#rendered.add(stanza)
+    this.#checkDone()
+  }
+
+  async #runCommand(exec: ExecStanza, signal: AbortSignal): Promise<void> {
+    const { world, env, config } = this.#options
+    const argv = exec.isShell ? ['/bin/sh', '-c', exec.command[0]!] : exec.command
+    const result = await runToEnd(argv, {
+      env: { ...env, VAULT_ADDR: config.vault.address ?? env['VAULT_ADDR'] },
+      timeoutMs: exec.timeout * 1000,
+      clock: world.clock,
+      signal,
+    })
+    if (result.code !== 0) throw new Error(`template command failed with exit code ${result.code ?? result.signal}`)
+  }
+
+  #templateFailed(stanza: TemplateStanza, error: unknown): void {
+    const { world, config } = this.#options
+    world.log.named('template').error('template failed', { destination: stanza.destination, error })
+    if (!stanza.errorFatal) return
+    if (config.templateConfig.exitOnRetryFailure || this.#options.exitAfterAuth) {
+      this.#fail(new Error(`template for ${stanza.destination}: ${error instanceof Error ? error.message : String(error)}`, { cause: error }))
+    } else this.#restartTemplates()
+  }
+
+  // Without exit_on_retry_failure the agent goes on: all sources are asked again after a wait.
+  #restartTemplates(): void {
+    const { world } = this.#options
+    world.clock.after(60_000 * (1 - 0.25 * world.entropy.fraction()), () => this.#obtainer?.changed(null), { keepAlive: true })
+  }
+
+  #checkDone(): void {
+    if (!this.#options.exitAfterAuth || !this.#sinks.areWritten) return
+    if (this.#rendered.size < this.#options.config.templates.length) return
+    this.#options.world.log.info('exiting after authentication and rendering')
+    this.#stop.abort()
+  }
+}

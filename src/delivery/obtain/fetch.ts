@@ -1,0 +1,99 @@
+import type { Seconds } from '#ground/base/clock.ts'
+import type { Entropy } from '#ground/base/entropy.ts'
+import { isJsonObject, type Json } from '#ground/text/json.ts'
+import type { ApiClient } from '#client/api.ts'
+import { type KvMount, kvPath, preflight, readKv } from '#client/calls/kv.ts'
+import { keysOf, list, read, write } from '#client/calls/logical.ts'
+import { emptyEnvelope, type Envelope } from '#protocol/envelope.ts'
+import type { Query } from '../functions/query.ts'
+
+/** What a query gave: an envelope or names, and the path that change notices name. */
+export type Fetched = {
+  readonly envelope: Envelope
+  readonly keys: readonly string[]
+  /** The path as the server knows it: `secret/data/app`. */
+  readonly fullPath: string
+  readonly version: number | null
+}
+
+/** The server has nothing there: tried again, since it may come. */
+export class NothingThere extends Error {
+  override readonly name = 'NothingThere'
+}
+
+const v1: KvMount = { path: '', version: 1 }
+
+// A server whose preflight is closed to this token is treated as kv version 1, as consul-template does.
+async function mountOf(client: ApiClient, path: string, signal: AbortSignal): Promise<KvMount> {
+  try {
+    return await preflight(client, path, { signal })
+  } catch (error) {
+    signal.throwIfAborted()
+    if (error instanceof Error && error.name === 'ConnectError') throw error
+    return v1
+  }
+}
+
+/**
+ * Asks once. @throws NothingThere for a path without a value, ApiError and ConnectError as the client does.
+ * @source consul-template dependency/vault_read.go, vault_list.go, vault_write.go
+ */
+export async function fetchOnce(client: ApiClient, query: Query, signal: AbortSignal): Promise<Fetched> {
+  const mount = await mountOf(client, query.path, signal)
+  switch (query.kind) {
+    case 'read':
+      return readOnce(client, query, mount, signal)
+    case 'list': {
+      const path = mount.version === 2 ? kvPath(query.path, mount.path, 'metadata') : query.path
+      const envelope = await list(client, path, {}, { signal })
+      return { envelope: envelope ?? emptyEnvelope, keys: keysOf(envelope), fullPath: path, version: null }
+    }
+    case 'write': {
+      const body = mount.version === 2 ? { data: query.data } : query.data
+      const path = mount.version === 2 ? kvPath(query.path, mount.path, 'data') : query.path
+      const envelope = await write(client, path, body, { signal })
+      if (envelope === null && mount.version === 2) throw new NothingThere(`no secret exists at ${path}`)
+      return { envelope: envelope ?? emptyEnvelope, keys: [], fullPath: path, version: null }
+    }
+  }
+}
+
+async function readOnce(client: ApiClient, query: Query & { kind: 'read' }, mount: KvMount, signal: AbortSignal): Promise<Fetched> {
+  if (mount.version === 1) {
+    const envelope = await read(client, query.path, query.parameters as never, { signal })
+    if (envelope === null || envelope.data === null) throw new NothingThere(`no secret exists at ${query.path}`)
+    return { envelope, keys: [], fullPath: query.path, version: null }
+  }
+  const version = Number(query.parameters['version'] ?? 0)
+  const secret = await readKv(client, query.path, { signal, mount, ...(version > 0 && { version }) })
+  if (secret === null || secret.isDeleted) throw new NothingThere(`no secret exists at ${secret?.path ?? query.path}`)
+  return { envelope: secret.envelope, keys: [], fullPath: secret.path, version: secret.version }
+}
+
+/** The share of a lifetime after which a value is read again: 85 to 95 %, by chance. @source consul-template vault_common.go */
+const threshold = (entropy: Entropy): number => 0.85 + 0.1 * entropy.fraction()
+
+function wholeOf(data: Json | null, name: string): number {
+  const value = isJsonObject(data ?? undefined) ? (data as Record<string, Json>)[name] : undefined
+  return typeof value === 'number' ? value : typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : 0
+}
+
+/**
+ * Seconds until a value without a renewable lease is read again.
+ * @param staticInterval for what says nothing of its life (KV).
+ * @source consul-template dependency/vault_common.go leaseCheckWait
+ */
+export function readAgainAfter(envelope: Envelope, staticInterval: Seconds, entropy: Entropy, nowMs: number): number {
+  const { data, leaseId, leaseDuration } = envelope
+  if (leaseId === '') {
+    const expiration = wholeOf(data, 'expiration')
+    if (expiration > 0 && isJsonObject(data ?? undefined) && 'certificate' in (data as object)) {
+      return Math.max(1, (expiration - nowMs / 1000) * threshold(entropy))
+    }
+    const secretIdTtl = wholeOf(data, 'secret_id_ttl')
+    if (secretIdTtl > 0) return (secretIdTtl + 1) * threshold(entropy)
+    if (wholeOf(data, 'rotation_period') > 0) return wholeOf(data, 'ttl') + 1
+    return staticInterval * threshold(entropy)
+  }
+  return (leaseDuration > 0 ? leaseDuration : staticInterval) * threshold(entropy)
+}

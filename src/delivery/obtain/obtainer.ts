@@ -1,0 +1,192 @@
+import type { Seconds } from '#ground/base/clock.ts'
+import type { World } from '#ground/base/world.ts'
+import { TemplateError } from '#ground/template/errors.ts'
+import type { FunctionTable } from '#ground/template/function.ts'
+import { parseTemplate, type Template } from '#ground/template/template.ts'
+import { clockFunctions } from '#ground/template/functions/clock.ts'
+import { textFunctions } from '#ground/template/functions/text.ts'
+import type { ApiClient } from '#client/api.ts'
+import type { Envelope } from '#protocol/envelope.ts'
+import { type Query, queryText } from '../functions/query.ts'
+import { hostFunctions } from '../functions/host.ts'
+import { vaultFunctions } from '../functions/vault.ts'
+import type { Parcel, Recipe } from '../recipe.ts'
+import { Dependency } from './dependency.ts'
+
+export type ObtainerOptions = {
+  readonly world: World
+  readonly client: ApiClient
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly staticInterval: Seconds
+  readonly retriesMax: number
+  /** The token is known to nobody any more. */
+  readonly onTokenInvalid: () => void
+  /** The paths that are read now: what change notices are wanted for. */
+  readonly onPaths?: (paths: ReadonlySet<string>) => void
+}
+
+export type Order = {
+  readonly recipe: Recipe & { readonly shape: { readonly kind: 'template' } }
+  readonly sandboxPath: string | null
+  /** Called with each new parcel, one at a time. */
+  readonly deliver: (parcel: Parcel, signal: AbortSignal) => Promise<void>
+  /** Rendering failed for good, or a source did after all retries. */
+  readonly onFailed: (error: unknown) => void
+}
+
+type Job = { readonly order: Order; template: Template | null; isDirty: boolean; isBusy: boolean; uses: ReadonlySet<string> }
+
+/**
+ * Turns recipes into parcels and keeps them fresh. A template is executed again and again: each pass notes what it asked
+ * for, what is new is fetched, and a pass in which nothing was missing makes the parcel. A source that no template asks
+ * for any more is dropped. @source consul-template manager/runner.go
+ */
+export class Obtainer {
+  readonly #options: ObtainerOptions
+  readonly #dependencies = new Map<string, Dependency>()
+  readonly #jobs: Job[] = []
+  readonly #abort = new AbortController()
+  readonly #pure: FunctionTable
+  #client: ApiClient
+  #isScheduled = false
+
+  constructor(options: ObtainerOptions) {
+    this.#options = options
+    this.#client = options.client
+    this.#pure = new Map([...textFunctions, ...clockFunctions(options.world.clock)])
+  }
+
+  add(order: Order): void {
+    this.#jobs.push({ order, template: null, isDirty: true, isBusy: false, uses: new Set() })
+    this.#schedule()
+  }
+
+  /** A new token: leased values are asked for anew, since their leases end with the old one; the others stay. */
+  setClient(client: ApiClient): void {
+    this.#client = client
+    for (const dependency of this.#dependencies.values()) {
+      if (dependency.isLeased || dependency.fetched === null) dependency.poke()
+    }
+  }
+
+  /** Something at this path changed; `null` = anything may have. */
+  changed(path: string | null): void {
+    for (const dependency of this.#dependencies.values()) {
+      if (path === null || dependency.fetched?.fullPath === path) dependency.poke()
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort()
+    await Promise.all([...this.#dependencies.values()].map(dependency => dependency.stop()))
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#abort.signal.aborted) return
+    this.#isScheduled = true
+    queueMicrotask(() => {
+      this.#isScheduled = false
+      for (const job of this.#jobs) if (job.isDirty && !job.isBusy) void this.#work(job)
+      this.#dropUnused()
+    })
+  }
+
+  async #work(job: Job): Promise<void> {
+    job.isBusy = true
+    try {
+      while (job.isDirty && !this.#abort.signal.aborted) {
+        job.isDirty = false
+        const parcel = this.#pass(job)
+        if (parcel !== null) await job.order.deliver(parcel, this.#abort.signal)
+      }
+    } catch (error) {
+      if (!this.#abort.signal.aborted) job.order.onFailed(error)
+    } finally {
+      job.isBusy = false
+    }
+  }
+
+  /** @returns null while something is missing. @throws TemplateError */
+  #pass(job: Job): Parcel | null {
+    const { shape } = job.order.recipe
+    const used = new Set<string>()
+    const missing: Query[] = []
+    const seen = (query: Query): Dependency | null => {
+      const text = queryText(query)
+      used.add(text)
+      const dependency = this.#dependencies.get(text) ?? null
+      if (dependency?.fetched == null) missing.push(query)
+      return dependency
+    }
+    const functions: FunctionTable = new Map([
+      ...this.#pure,
+      ...hostFunctions({ env: this.#options.env, sandboxPath: job.order.sandboxPath, onFile: () => undefined }),
+      ...vaultFunctions({
+        secret: (query): Envelope | null => seen(query)?.fetched?.envelope ?? null,
+        keys: query => seen(query)?.fetched?.keys ?? null,
+      }),
+    ])
+    const [left, right] = shape.delimiters
+    job.template ??= parseTemplate('', shape.text, { delims: { left, right }, functions })
+    let bytes: Uint8Array
+    try {
+      bytes = job.template.render(null, { functions, missingKey: shape.missingKey === 'error' ? 'error' : 'zero' })
+    } catch (error) {
+      // Before the data is there, what a template makes of nil says nothing about it.
+      if (!(error instanceof TemplateError) || missing.length === 0) throw error
+      bytes = new Uint8Array(0)
+    }
+    job.uses = used
+    for (const query of missing) this.#want(query)
+    return missing.length > 0 ? null : this.#parcel(job, bytes)
+  }
+
+  #parcel(job: Job, bytes: Uint8Array): Parcel {
+    const sources = [...job.uses].map(text => this.#dependencies.get(text)!)
+    return {
+      recipe: job.order.recipe.name,
+      bytes,
+      origins: sources.map(({ fetched }) => ({
+        path: fetched!.fullPath,
+        version: fetched!.version,
+        leaseId: fetched!.envelope.leaseId || null,
+      })),
+      nextAt: Math.min(...sources.map(source => source.nextAtMs || Number.MAX_SAFE_INTEGER)) as Parcel['nextAt'],
+    }
+  }
+
+  #want(query: Query): void {
+    const text = queryText(query)
+    if (this.#dependencies.has(text)) return
+    const { world, staticInterval, retriesMax, onTokenInvalid } = this.#options
+    const dependency = new Dependency({
+      query,
+      world,
+      client: () => this.#client,
+      staticInterval,
+      retriesMax,
+      onTokenInvalid,
+      onChange: () => this.#onChange(text),
+      onFailed: error => {
+        for (const job of this.#jobs) if (job.uses.has(text)) job.order.onFailed(error)
+      },
+    })
+    this.#dependencies.set(text, dependency)
+  }
+
+  #onChange(text: string): void {
+    for (const job of this.#jobs) if (job.uses.has(text)) job.isDirty = true
+    const paths = new Set([...this.#dependencies.values()].flatMap(one => (one.fetched ? [one.fetched.fullPath] : [])))
+    this.#options.onPaths?.(paths)
+    this.#schedule()
+  }
+
+  #dropUnused(): void {
+    const used = new Set(this.#jobs.flatMap(job => [...job.uses]))
+    for (const [text, dependency] of this.#dependencies) {
+      if (used.has(text)) continue
+      this.#dependencies.delete(text)
+      void dependency.stop()
+    }
+  }
+}
