@@ -11,7 +11,10 @@ export type CommandEntry = {
 
 const cli = (name: string) => async (): Promise<Command> => (await import('#apps/cli/command.ts')).cliCommand(name)
 
-/** Every command by its first word, in the order of the help. */
+/**
+ * Every command by its first word, in the order of the help. An app of its own is a line with
+ * `load: async () => (await import('#apps/agent/command.ts')).command`; a command of the CLI is a row in `apps/cli`.
+ */
 export const commands: readonly CommandEntry[] = [
   { name: 'read', synopsis: 'Read data and retrieves secrets', isCommon: true, load: cli('read') },
   { name: 'write', synopsis: 'Write data, configuration, and secrets', isCommon: true, load: cli('write') },
