@@ -110,6 +110,21 @@ test('one redirect is followed with token and body, to the other server', async 
   assert.ok(sent[1]?.headers.some(([name]) => name === 'X-Vault-Token'))
 })
 
+test('a redirect behind a unix socket stays on it', async () => {
+  const { client, sent, settle } = scriptedClient(
+    [{ status: 307, headers: { Location: 'https://active:8200/v1/b' } }, { status: 204 }],
+    { address: 'unix:///run/agent.sock' },
+  )
+  await settle(read(client))
+  assert.deepEqual(
+    sent.map(request => [request.to, request.target]),
+    [
+      ['unix:///run/agent.sock', '/v1/secret/data/app'],
+      ['unix:///run/agent.sock', '/v1/b'],
+    ],
+  )
+})
+
 test('a second redirect is not followed', async () => {
   const { client, sent, settle } = scriptedClient([{ status: 307, headers: { Location: 'https://vault:8200/v1/a' } }])
   const answer = await settle(read(client))

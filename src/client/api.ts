@@ -189,7 +189,8 @@ class Client implements ApiClient {
       throw new ConnectError(request.method, url, 'redirect would cause protocol downgrade', { isRetryable: false })
     }
     const target = next.pathname + next.search
-    if (next.origin === new URL(displayBase(this.address)).origin) {
+    // A socket or a tunnel leads to one server only; what it names may not be reachable from here.
+    if (this.address.kind !== 'tcp' || next.origin === new URL(this.address.text).origin) {
       return { url: next.href, answer: await this.#try(this.#wire, target, request, next.href, signal) }
     }
     const wire = open(this.#options)(parseAddress(next.origin), this.#options.tls ?? {})
