@@ -60,6 +60,37 @@ export type Verdict = {
    * Made when it is read; reading it costs.
    */
   readonly reason: string
-  /** On an allowed list or scan, what to limit the page to: the rule's `pagination_limit`, already applied. */
+  /**
+   * On an allowed list or scan, what the parameter `limit` must be replaced by (0 = all), from `pagination_limit` or the
+   * word `max`; null leaves the request as it is.
+   */
   readonly limit: number | null
+  /** What the rule asks for beyond the token; null almost always. What can't be enforced must be refused, not skipped. */
+  readonly demands: Demands | null
+}
+
+/** Conditions of a rule that the decision itself can't check. */
+export type Demands = {
+  /** Names or ids of second factors (`mfa_methods`). */
+  readonly mfaMethods: readonly string[]
+  readonly controlGroup: ControlGroup | null
+  /** A Go template that makes of each listed key a path; keys whose path the caller can't read or list are left out. */
+  readonly keysFilter: string | null
+}
+
+/** Approvals that a request must gather before its answer can be had. @source Vault docs/enterprise/control-groups */
+export type ControlGroup = {
+  /** How long the approval may take, seconds; 0: the server's default. */
+  readonly ttlSeconds: number
+  readonly isSelfAuthorizationAllowed: boolean
+  readonly factors: readonly ControlGroupFactor[]
+}
+
+export type ControlGroupFactor = {
+  readonly name: string
+  readonly groupNames: readonly string[]
+  readonly groupIds: readonly string[]
+  readonly approvals: number
+  /** Which operations it holds for; empty: all. */
+  readonly controlledCapabilities: readonly string[]
 }
