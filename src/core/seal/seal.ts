@@ -1,0 +1,41 @@
+import type { Bytes } from '#ground/base/brand.ts'
+
+/**
+ * What protects the root key while the server is down. It sees nothing but the root key, and gives back what it got.
+ */
+export interface Seal {
+  readonly type: 'shamir' | 'static'
+  /** Form of its own; names the key that was used where there may be several. */
+  wrap(rootKey: Bytes): Bytes
+  /** @throws SealError `wrong-key`. */
+  unwrap(wrapped: Bytes): Bytes
+}
+
+/**
+ * - `wrong-key`: the key doesn't open what is there: it belongs to another server, or it was changed.
+ * - `bad-key`: a configured key isn't 32 bytes, or can't be read.
+ */
+export class SealError extends Error {
+  override readonly name = 'SealError'
+  readonly code: 'wrong-key' | 'bad-key'
+
+  constructor(code: SealError['code'], message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** Kept in plain text at `core/seal-config`: what a sealed server must know of its seal. @source openbao vault/seal.go SealConfig */
+export type SealConfig = {
+  readonly type: Seal['type']
+  /** Shares of the unseal key; 1 of 1 for seals that unseal by themselves. */
+  readonly shares: number
+  readonly threshold: number
+  /** Shares of the recovery key; 0 = none. */
+  readonly recoveryShares: number
+  readonly recoveryThreshold: number
+}
+
+export const sealConfigKey = 'core/seal-config'
+/** The root key, wrapped by the seal. */
+export const wrappedRootKey = 'core/hsm/barrier-unseal-keys'
