@@ -98,12 +98,18 @@ export class Evaluator implements Execution {
 
   run(name: string, dot: Value): string {
     const tree = this.#program.trees.get(name)
-    if (!tree)
-      throw new TemplateError(`template: no template ${quote(name)} associated with template ${quote(this.#name)}`)
+    if (!tree) {
+      throw new FunctionError(`template: no template ${quote(name)} associated with template ${quote(this.#name)}`)
+    }
     const shared = this.#shared
     const before = shared.out
     shared.out = ''
-    this.#call(name, tree, { value: dot, isBoxed: false })
+    try {
+      this.#call(name, tree, { value: dot, isBoxed: false })
+    } catch (error) {
+      if (error instanceof TemplateError) throw new FunctionError(error.message)
+      throw error
+    }
     const made = shared.out
     shared.out = before
     return made
@@ -460,9 +466,7 @@ export class Evaluator implements Execution {
       const value = called.call(this, callee === null ? values : [callee, ...values])
       return { value, isBoxed: called.result === anyType || value === null }
     } catch (error) {
-      const isTold =
-        error instanceof FunctionError || (error instanceof TemplateError && called.name === 'executeTemplate')
-      if (!isTold) throw error
+      if (!(error instanceof FunctionError)) throw error
       this.#node = node
       return this.#fail(`error calling ${name}: ${error.message}`)
     }

@@ -1,16 +1,20 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { virtualClock } from '#ground/base/clock.ts'
 import { toBytes } from './bytes.ts'
 import { FunctionError, redacted } from './errors.ts'
 import { define, type FunctionTable, functionTable } from './function.ts'
+import { clockFunctions } from './functions/clock.ts'
+import { formatGoTime } from './functions/layout.ts'
+import { textFunctions } from './functions/text.ts'
 import { parseTemplate } from './template.ts'
 import { Int, type IntType, JsonNumber, Struct, TypedList, TypedMap, type Value } from './value.ts'
 
 /** A recorded case, as tools/golden/template writes it. */
 type Golden = {
   template: string
-  data?: unknown
+  dot?: number
   missingKey?: 'default' | 'zero' | 'error'
   delims?: [string, string]
   functions?: string
@@ -35,6 +39,11 @@ const functions: FunctionTable = functionTable([
   }),
   define('nothing', [], 'interface {}', '', () => null),
 ])
+
+// The instant at which the Go side formats its layouts.
+const layout = define('layout', ['string'], 'string', '', text =>
+  formatGoTime(Date.UTC(2026, 2, 5, 14, 7, 9, 80), text),
+)
 
 function tagged(tag: string, value: unknown): Value {
   const record = value as Record<string, string>
@@ -104,6 +113,11 @@ const redactions: readonly (readonly [RegExp, string])[] = [
   [/(index out of range: )-?\d+$/, `$1${redacted}`],
   [/(invalid slice index: )\d+ > \d+$/, `$1${redacted} > ${redacted}`],
   [/(non-comparable types? ).*$/s, '$1'],
+  [/(strconv\.\w+: parsing )"(?:[^"\\]|\\.)*"/, `$1${redacted}`],
+  [/(unknown type for ).*( \()/, `$1${redacted}$2`],
+  [/(invalid character )'.*'(?= )/, `$1${redacted}`],
+  [/(cannot unmarshal number )\S+/, `$1${redacted}`],
+  [/(invalid number literal ).*$/, `$1${redacted}`],
   // Our bound is lower.
   [/(exceeded maximum template depth )\(100000\)/, '$1(1000)'],
 ]
@@ -112,14 +126,22 @@ function comparable(text: string): string {
   return redactions.reduce((out, [pattern, replacement]) => out.replace(pattern, replacement), text)
 }
 
-function play(golden: Golden): string {
-  const data = decode(golden.data ?? null) ?? undefined
+function play(golden: Golden, data: Value): string {
   const [left, right] = golden.delims ?? []
-  const template = parseTemplate('t', golden.template, {
-    functions,
+  const isConsul = golden.functions === 'consul'
+  const dataFunction = define('data', [], 'interface {}', '', () => data ?? null)
+  const consul: FunctionTable = new Map([
+    ...textFunctions,
+    ...clockFunctions(virtualClock()),
+    ['data', dataFunction],
+    ['layout', layout],
+  ])
+  const template = parseTemplate(isConsul ? '' : 't', golden.template, {
+    functions: isConsul ? consul : functions,
     ...(left && right ? { delims: { left, right } } : {}),
   })
-  return template.execute(data, { missingKey: golden.missingKey ?? 'default' })
+  const missingKey = golden.missingKey ?? (isConsul ? 'zero' : 'default')
+  return template.execute(isConsul ? undefined : data, { missingKey })
 }
 
 // Outputs are compared as bytes: two halves of a character are, side by side, that character.
@@ -127,9 +149,9 @@ function asBase64(text: string): string {
   return Buffer.from(toBytes(text)).toString('base64')
 }
 
-function outcome(golden: Golden): { output: string } | { error: string } {
+function outcome(golden: Golden, data: Value): { output: string } | { error: string } {
   try {
-    const output = play(golden)
+    const output = play(golden, data)
     const isSame = golden.output !== undefined && wanted(golden) === asBase64(output)
     return { output: isSame ? (golden.output ?? '') : output }
   } catch (error) {
@@ -145,11 +167,15 @@ const folder = new URL('./golden/', import.meta.url)
 
 for (const file of readdirSync(folder).sort()) {
   test(`templates give what Go gives: ${file.slice(0, -5)}`, () => {
-    const cases = JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as Golden[]
+    const { dots, cases } = JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as {
+      dots: unknown[] | null
+      cases: Golden[]
+    }
+    const data = (dots ?? []).map(dot => decode(dot) ?? undefined)
     assert(cases.length > 0)
     const misses = cases.flatMap(golden => {
       const want = golden.output === undefined ? { error: comparable(golden.error ?? '') } : { output: golden.output }
-      const got = outcome(golden)
+      const got = outcome(golden, golden.dot === undefined ? undefined : data[golden.dot])
       return JSON.stringify(got) === JSON.stringify(want) ? [] : [{ template: golden.template, got, want }]
     })
     assert.deepEqual(misses, [])

@@ -26,8 +26,9 @@ export function parseInteger(text: string): bigint | null {
 
 /** A floating-point number in Go's syntax, hexadecimal too. @returns null when it isn't one. */
 export function parseFloatLiteral(text: string): number | null {
-  const bare = text.replace(/(?<=[0-9a-fA-F])_(?=[0-9a-fA-F])/g, '')
-  if (bare !== text && !/^[+-]?0[xX]/.test(text)) return null
+  const bare = /^[+-]?0[xX]/.test(text)
+    ? text.replace(/(?<=[0-9a-fA-FxX])_(?=[0-9a-fA-F])/g, '')
+    : text.replace(/(?<=[0-9])_(?=[0-9])/g, '')
   if (/^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/.test(bare)) {
     const value = Number(bare)
     return Number.isFinite(value) ? value : null

@@ -1,7 +1,7 @@
 // Records what the real Go libraries make of the templates in cases/: Go's text/template for all, and
 // consul-template's functions where a group asks for them. Writes one JSON file a group.
 //
-//	go run . ../../../src/ground/template/golden
+//	go run . ../../../src/ground/template/golden && biome format --write ../../../src/ground/template/golden
 //
 // A case file holds a template a line ("⏎" stands for a line feed, "⇥" for a tab) and directives, which hold until the
 // next of their kind:
@@ -22,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+	"time"
 
 	ct "github.com/hashicorp/consul-template/template"
 
@@ -29,14 +30,15 @@ import (
 )
 
 type result struct {
-	Template   string          `json:"template"`
-	Data       json.RawMessage `json:"data,omitempty"`
-	MissingKey string          `json:"missingKey,omitempty"`
-	Delims     []string        `json:"delims,omitempty"`
-	Functions  string          `json:"functions,omitempty"`
-	Output     *string         `json:"output,omitempty"`
-	Base64     bool            `json:"base64,omitempty"`
-	Error      string          `json:"error,omitempty"`
+	Template   string `json:"template"`
+	Dot        *int   `json:"dot,omitempty"`
+	data       json.RawMessage
+	MissingKey string   `json:"missingKey,omitempty"`
+	Delims     []string `json:"delims,omitempty"`
+	Functions  string   `json:"functions,omitempty"`
+	Output     *string  `json:"output,omitempty"`
+	Base64     bool     `json:"base64,omitempty"`
+	Error      string   `json:"error,omitempty"`
 }
 
 func check(err error) {
@@ -54,30 +56,19 @@ func main() {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		check(err)
-		results := run(string(text))
+		dots, results := run(string(text))
 		total += len(results)
 		var out bytes.Buffer
-		out.WriteString("[\n")
-		for i, r := range results {
-			var line bytes.Buffer
-			enc := json.NewEncoder(&line)
-			enc.SetEscapeHTML(false)
-			check(enc.Encode(r))
-			out.WriteString("  " + strings.TrimSpace(line.String()))
-			if i < len(results)-1 {
-				out.WriteByte(',')
-			}
-			out.WriteByte('\n')
-		}
-		out.WriteString("]\n")
+		enc := json.NewEncoder(&out)
+		enc.SetEscapeHTML(false)
+		check(enc.Encode(map[string]any{"dots": dots, "cases": results}))
 		name := strings.TrimSuffix(filepath.Base(file), ".txt") + ".json"
 		check(os.WriteFile(filepath.Join(target, name), out.Bytes(), 0o644))
 	}
 	fmt.Println(total, "cases")
 }
 
-func run(text string) []result {
-	var results []result
+func run(text string) (dots []json.RawMessage, results []result) {
 	now := result{}
 	for _, line := range strings.Split(text, "\n") {
 		word, rest, _ := strings.Cut(line, " ")
@@ -85,7 +76,9 @@ func run(text string) []result {
 		case line == "" || strings.HasPrefix(line, "#"):
 			continue
 		case word == "@data":
-			now.Data = json.RawMessage(rest)
+			now.data = json.RawMessage(rest)
+			now.Dot = new(len(dots))
+			dots = append(dots, now.data)
 			continue
 		case word == "@missing":
 			now.MissingKey = rest
@@ -101,10 +94,10 @@ func run(text string) []result {
 		r.Template = strings.NewReplacer("⏎", "\n", "⇥", "\t").Replace(line)
 		out, err := execute(r)
 		if err != nil {
-			r.Error = err.Error()
+			r.Error = strings.TrimPrefix(strings.TrimPrefix(err.Error(), "execute: "), "parse: ")
 		} else {
 			s := string(out)
-			if !json.Valid([]byte(strconv.Quote("x"))) || strings.ToValidUTF8(s, "") != s {
+			if strings.ToValidUTF8(s, "") != s {
 				r.Base64 = true
 				b, _ := json.Marshal(out)
 				check(json.Unmarshal(b, &s))
@@ -113,13 +106,13 @@ func run(text string) []result {
 		}
 		results = append(results, r)
 	}
-	return results
+	return dots, results
 }
 
 func execute(r result) (out []byte, err error) {
 	var data any
-	if r.Data != nil {
-		dec := json.NewDecoder(bytes.NewReader(r.Data))
+	if r.data != nil {
+		dec := json.NewDecoder(bytes.NewReader(r.data))
 		dec.UseNumber()
 		var raw any
 		check(dec.Decode(&raw))
@@ -127,7 +120,7 @@ func execute(r result) (out []byte, err error) {
 	}
 	if r.Functions == "consul" {
 		in := &ct.NewTemplateInput{Contents: r.Template, ErrMissingKey: r.MissingKey == "error"}
-		in.ExtFuncMap = map[string]any{"data": func() any { return data }}
+		in.ExtFuncMap = map[string]any{"data": func() any { return data }, "layout": functions["layout"]}
 		t, err := ct.NewTemplate(in)
 		if err != nil {
 			return nil, err
@@ -167,6 +160,7 @@ var functions = template.FuncMap{
 	"vari":    func(a string, rest ...int) int { return len(a) + len(rest) },
 	"varstr":  func(rest ...string) string { return strings.Join(rest, "+") },
 	"fail":    func() (string, error) { return "x", fmt.Errorf("it failed") },
+	"layout":  func(s string) string { return time.Date(2026, 3, 5, 14, 7, 9, 80_000_000, time.UTC).Format(s) },
 	"nothing": func() any { return nil },
 }
 
