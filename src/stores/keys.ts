@@ -1,4 +1,5 @@
 import { assert } from '#ground/base/assert.ts'
+import { compareUtf8 } from '#ground/text/compare.ts'
 import type { KeyRange, Paging, StoreKey } from './store.ts'
 
 /** The longest key, in bytes of UTF-8. */
@@ -9,23 +10,6 @@ export const pageLimitMax = 1_000
 
 /** A page of `scan` ends early, with `more`, once it holds this many bytes: 1,000 values of 256 KiB fit no memory. */
 export const pageBytesMax = 4 * 1024 * 1024
-
-/** Order of keys: that of their UTF-8 bytes. Negative when `a` comes first. */
-export function compareKeys(a: StoreKey, b: StoreKey): number {
-  const end = Math.min(a.length, b.length)
-  for (let i = 0; i < end; i++) {
-    const x = a.charCodeAt(i)
-    const y = b.charCodeAt(i)
-    if (x !== y) return rank(x) - rank(y)
-  }
-  return a.length - b.length
-}
-
-// UTF-16 sorts surrogates (what lies above U+FFFF) before U+E000 to U+FFFF, UTF-8 after them.
-function rank(unit: number): number {
-  if (unit < 0xd800) return unit
-  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800
-}
 
 /** @throws AssertionError for a key that no layer above may make: empty, with NUL, or with half a surrogate pair. */
 export function assertKey(key: StoreKey): void {
@@ -65,7 +49,7 @@ function endOfFolder(folder: string): StoreKey {
 export function scanStart(range: KeyRange, paging: Paging): StoreKey {
   if (paging.after === undefined) return range.from
   const start = keyAfter(paging.after)
-  return compareKeys(start, range.from) > 0 ? start : range.from
+  return compareUtf8(start, range.from) > 0 ? start : range.from
 }
 
 /** Where `list` begins. `after` needn't be a name that exists, nor one name: `a/b` stands behind the folder `a/`. */

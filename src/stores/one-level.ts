@@ -1,4 +1,5 @@
-import { assertPaging, assertPrefix, compareKeys, keyAfterName, listStart, nameBelow } from './keys.ts'
+import { compareUtf8 } from '#ground/text/compare.ts'
+import { assertPaging, assertPrefix, keyAfterName, listStart, nameBelow } from './keys.ts'
 import type { ListPage, Paging, StoreKey } from './store.ts'
 
 /** At most `limit` keys from `from` (included) on, in order. */
@@ -18,7 +19,7 @@ export function listOneLevel(prefix: string, paging: Paging, keysFrom: KeysFrom)
     const keys = keysFrom(from, wanted)
     for (const key of keys) {
       if (!key.startsWith(prefix)) return { names, more: false }
-      if (compareKeys(key, from) < 0) continue
+      if (compareUtf8(key, from) < 0) continue
       if (names.length === paging.limit) return { names, more: true }
       const name = nameBelow(prefix, key)
       names.push(name)

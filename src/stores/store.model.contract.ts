@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import { compareKeys } from './keys.ts'
+import { compareUtf8 } from '#ground/text/compare.ts'
 import { isCode, keysOf, names, never, settle, type StoreSubject } from './store.lab.ts'
 import type { Fence, Store, StoreBatch } from './store.ts'
 
@@ -55,12 +55,12 @@ function apply(model: Model, batch: StoreBatch): void {
 function namesOf(model: Model, prefix: string): string[] {
   const below = [...model.keys()].filter(key => key.startsWith(prefix)).map(key => key.slice(prefix.length))
   return [...new Set(below.map(rest => (rest.includes('/') ? rest.slice(0, rest.indexOf('/') + 1) : rest)))].sort(
-    compareKeys,
+    compareUtf8,
   )
 }
 
 function keysBetween(model: Model, from: string, to: string): string[] {
-  return [...model.keys()].filter(key => compareKeys(key, from) >= 0 && compareKeys(key, to) < 0).sort(compareKeys)
+  return [...model.keys()].filter(key => compareUtf8(key, from) >= 0 && compareUtf8(key, to) < 0).sort(compareUtf8)
 }
 
 async function run(command: Command, store: Store, fence: Fence, model: Model): Promise<void> {

@@ -1,7 +1,8 @@
 import type { Bytes } from '#ground/base/brand.ts'
+import { compareUtf8 } from '#ground/text/compare.ts'
 import { batchRefusal, deletions } from '#stores/batch.ts'
 import { ChangeRing } from '#stores/change-ring.ts'
-import { assertPaging, pageBytesMax, rangeBelow, scanStart, compareKeys } from '#stores/keys.ts'
+import { assertPaging, pageBytesMax, rangeBelow, scanStart } from '#stores/keys.ts'
 import { listOneLevel } from '#stores/one-level.ts'
 import {
   defaultLimits,
@@ -87,7 +88,7 @@ class MemoryStore implements Store {
     const entries: StoreEntry[] = []
     let bytes = 0
     for (const key of this.#medium.from(scanStart(range, paging))) {
-      if (compareKeys(key, range.to) >= 0) break
+      if (compareUtf8(key, range.to) >= 0) break
       if (entries.length === paging.limit || bytes >= pageBytesMax) return { entries, more: true }
       const value = copy(this.#medium.get(key)!)
       bytes += value.length
@@ -162,7 +163,7 @@ function* take<T>(items: Iterable<T>, count: number): Generator<T> {
 
 function* takeWhileBelow(keys: Iterable<StoreKey>, to: StoreKey): Generator<StoreKey> {
   for (const key of keys) {
-    if (compareKeys(key, to) >= 0) return
+    if (compareUtf8(key, to) >= 0) return
     yield key
   }
 }

@@ -1,4 +1,4 @@
-import { compareKeys } from '#stores/keys.ts'
+import { compareUtf8 } from '#ground/text/compare.ts'
 import type { StoreKey } from '#stores/store.ts'
 
 // An insertion moves at most this many pointers; a million keys make 2,000 to 4,000 chunks.
@@ -45,7 +45,7 @@ export class SortedKeys {
     let high = this.#chunks.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (compareKeys(this.#chunks[middle]![0]!, key) <= 0) low = middle + 1
+      if (compareUtf8(this.#chunks[middle]![0]!, key) <= 0) low = middle + 1
       else high = middle
     }
     return low - 1
@@ -58,7 +58,7 @@ function lowerBound(keys: readonly StoreKey[], key: StoreKey): number {
   let high = keys.length
   while (low < high) {
     const middle = (low + high) >>> 1
-    if (compareKeys(keys[middle]!, key) < 0) low = middle + 1
+    if (compareUtf8(keys[middle]!, key) < 0) low = middle + 1
     else high = middle
   }
   return low
