@@ -102,7 +102,7 @@ function textOf(args: readonly Value[]): string {
 
 /** `call`: the first argument is the callee's text in the template, put there by the evaluator. */
 function call(execution: Execution, [label, callee, ...args]: readonly Value[]): Value {
-  const name = String(label)
+  const name = typeof label === 'string' ? label : ''
   if (callee === undefined || callee === null) throw new FunctionError('call of nil')
   if (!(callee instanceof TemplateFunction)) {
     throw new FunctionError(`non-function ${name} of type ${typeName(callee)}`)

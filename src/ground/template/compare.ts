@@ -10,17 +10,10 @@ type Basic =
   | { readonly kind: 'string'; readonly value: string }
 
 function basic(value: Value): Basic | null {
-  switch (typeof value) {
-    case 'boolean':
-      return { kind: 'bool', value }
-    case 'string':
-      return { kind: 'string', value }
-    case 'number':
-      return { kind: 'float', value }
-    case 'bigint':
-      return { kind: 'int', value }
-    default:
-  }
+  if (typeof value === 'string') return { kind: 'string', value }
+  if (typeof value === 'bigint') return { kind: 'int', value }
+  if (typeof value === 'boolean') return { kind: 'bool', value }
+  if (typeof value === 'number') return { kind: 'float', value }
   if (value instanceof Int) return { kind: value.type.startsWith('u') ? 'uint' : 'int', value: value.value }
   if (value instanceof JsonNumber) return { kind: 'string', value: value.literal }
   if (value instanceof Complex) return { kind: 'complex', value }

@@ -1,4 +1,6 @@
+import { unreachable } from '#ground/base/assert.ts'
 import { byteLength } from './bytes.ts'
+import { type Cell, canBeNil, constantAs, type Fail, fitted, nothing, roundsOf } from './cell.ts'
 import { FunctionError, redacted, TemplateError, TemplateExecError } from './errors.ts'
 import { print } from './fmt.ts'
 import type { FunctionTable } from './function.ts'
@@ -10,7 +12,6 @@ import {
   describeNode,
   type ListNode,
   type Node,
-  type NumberNode,
   type Operand,
   type PipeNode,
   type Statement,
@@ -19,15 +20,11 @@ import {
 import { quote } from './quote.ts'
 import {
   anyType,
-  Complex,
   type Execution,
-  Int,
   isMap,
   isTrue,
-  itemsOf,
   JsonNumber,
   Struct,
-  sortedEntries,
   TemplateFunction,
   TypedMap,
   typeName,
@@ -47,8 +44,6 @@ export type Program = {
   readonly functions: FunctionTable
 }
 
-/** `isBoxed`: was it read as an `interface {}`? Only error texts tell the difference. */
-type Cell = { readonly value: Value; readonly isBoxed: boolean }
 type Variable = { readonly name: string; cell: Cell }
 
 /** No value was piped into the command. */
@@ -56,9 +51,6 @@ const absent = Symbol('absent')
 type Final = Value | typeof absent
 
 type Jump = 'none' | 'break' | 'continue'
-
-const nothing: Cell = { value: undefined, isBoxed: false }
-const constantTypes: ReadonlySet<string> = new Set(['bool', 'float64', 'int', 'string', anyType, 'reflect.Value'])
 
 /** What the templates of one execution share. */
 type Shared = { steps: number; depth: number; bytes: number; out: string }
@@ -99,7 +91,7 @@ export class Evaluator implements Execution {
   run(name: string, dot: Value): string {
     const tree = this.#program.trees.get(name)
     if (!tree) {
-      throw new FunctionError(`template: no template ${quote(name)} associated with template ${quote(this.#name)}`)
+      throw new FunctionError(`template: no template ${redacted} associated with template ${quote(this.#name)}`)
     }
     const shared = this.#shared
     const before = shared.out
@@ -129,6 +121,8 @@ export class Evaluator implements Execution {
     new Evaluator(this.#program, name, this.#missingKey, this.#limits, shared).#walkTree(tree, dot)
     shared.depth--
   }
+
+  readonly #stop: Fail = text => this.#fail(text)
 
   #fail(text: string): never {
     const { name, text: source } = this.#program
@@ -189,6 +183,8 @@ export class Evaluator implements Execution {
       case 'break':
       case 'continue':
         return node.kind
+      default:
+        return unreachable(node)
     }
   }
 
@@ -216,7 +212,7 @@ export class Evaluator implements Execution {
   #walkRange(node: BranchNode, dot: Cell): Jump {
     const mark = this.#variables.length
     const value = this.#pipeline(dot, node.pipe)
-    const rounds = this.#rounds(value, node)
+    const rounds = roundsOf(value, node.pipe.variables.length > 1, this.#stop)
     let jump: Jump = 'none'
     let count = 0
     const top = this.#variables.length
@@ -244,33 +240,6 @@ export class Evaluator implements Execution {
     const top = this.#variables.length
     this.#variables[top - 1]!.cell = item
     if (second) this.#variables[top - 2]!.cell = key
-  }
-
-  #rounds(value: Value, node: BranchNode): Iterable<readonly [Cell, Cell]> {
-    if (value === undefined) return []
-    const items = itemsOf(value)
-    if (items) {
-      const isBoxed = Array.isArray(value)
-      return cells(items, isBoxed)
-    }
-    const entries = sortedEntries(value)
-    if (entries) {
-      const isBoxed = isMap(value) || (value instanceof TypedMap && value.element === anyType)
-      return entries.map(
-        ([key, item]) =>
-          [
-            { value: key, isBoxed: false },
-            { value: item, isBoxed },
-          ] as const,
-      )
-    }
-    if (typeof value === 'bigint' || value instanceof Int) {
-      if (node.pipe.variables.length > 1) {
-        this.#fail(`can't use ${redacted} to iterate over more than one variable`)
-      }
-      return counting(value)
-    }
-    return this.#fail(`range can't iterate over ${redacted}`)
   }
 
   #walkTemplate(node: TemplateNode, dot: Cell): void {
@@ -327,41 +296,19 @@ export class Evaluator implements Execution {
 
   #command(dot: Cell, command: CommandNode, final: Final): Cell {
     const first = command.args[0]!
-    switch (first.kind) {
-      case 'field':
-      case 'chain':
-      case 'variable':
-        return this.#path(dot, first, command.args, final)
-      case 'identifier':
-        return this.#function(dot, first.name, first, command, command.args, final)
-      case 'pipe':
-        this.#notAFunction(command.args, final)
-        return { value: this.#pipeline(dot, first), isBoxed: false }
-      default:
+    if (first.kind === 'field' || first.kind === 'chain' || first.kind === 'variable') {
+      return this.#path(dot, first, command.args, final)
+    }
+    if (first.kind === 'identifier') return this.#function(dot, first.name, first, command, command.args, final)
+    if (first.kind === 'pipe') {
+      this.#notAFunction(command.args, final)
+      return { value: this.#pipeline(dot, first), isBoxed: false }
     }
     this.#node = first
     this.#notAFunction(command.args, final)
-    switch (first.kind) {
-      case 'dot':
-        return dot
-      case 'nil':
-        return this.#fail('nil is not a command')
-      case 'bool':
-        return { value: first.value, isBoxed: false }
-      case 'string':
-        return { value: first.text, isBoxed: false }
-      case 'number':
-        return { value: this.#constant(first), isBoxed: false }
-    }
-  }
-
-  #constant(node: NumberNode): Value {
-    this.#node = node
-    if (node.complex) return new Complex(node.complex.re, node.complex.im)
-    const isHex = /^0[xX]./.test(node.text) && !/[pP]/.test(node.text)
-    if (node.float !== null && !isHex && !node.text.startsWith("'") && /[.eEpP]/.test(node.text)) return node.float
-    if (node.int !== null) return node.int
-    return this.#fail(`${node.text} overflows int`)
+    if (first.kind === 'dot') return dot
+    if (first.kind === 'nil') this.#fail('nil is not a command')
+    return { value: constantAs(first, anyType, this.#stop), isBoxed: false }
   }
 
   // Names
@@ -460,7 +407,7 @@ export class Evaluator implements Execution {
     const typeAt = (i: number): string =>
       isVariadic && i >= parameters.length - 1 ? parameters.at(-1)!.slice(3) : parameters[i]!
     const values = args.map((arg, i) => this.#argument(dot, typeAt(i), arg))
-    if (final !== absent) values.push(this.#validated(final, typeAt(args.length)))
+    if (final !== absent) values.push(fitted(final, typeAt(args.length), this.#stop))
     const callee = isBuiltin && name === 'call' ? calleeName(args[0], values[0]) : null
     try {
       const value = called.call(this, callee === null ? values : [callee, ...values])
@@ -482,37 +429,15 @@ export class Evaluator implements Execution {
     return { value: final === absent ? value : final, isBoxed: false }
   }
 
-  /** The value fits the type, or the execution ends. */
-  #validated(value: Value, type: string): Value {
-    if (type === 'reflect.Value') return value
-    if (value === undefined) {
-      if (!canBeNil(type)) this.#fail(`invalid value; expected ${type}`)
-      return zeroOf(type)
-    }
-    if (type === anyType) return value
-    const actual = typeName(value)
-    if (actual === type || (value instanceof Struct && value.isPointer && value.typeName === type)) return value
-    return this.#fail(`wrong type for value; expected ${type}; got ${actual}`)
-  }
-
   /** An argument that isn't a constant, null for one that is. */
   #argumentCell(dot: Cell, node: Operand): Cell | null {
     this.#node = node
-    switch (node.kind) {
-      case 'dot':
-        return dot
-      case 'field':
-        return this.#path(dot, node, [node], absent)
-      case 'variable':
-      case 'chain':
-        return this.#path(dot, node, null, absent)
-      case 'pipe':
-        return { value: this.#pipeline(dot, node), isBoxed: false }
-      case 'identifier':
-        return this.#function(dot, node.name, node, node, null, absent)
-      default:
-        return null
-    }
+    if (node.kind === 'dot') return dot
+    if (node.kind === 'field') return this.#path(dot, node, [node], absent)
+    if (node.kind === 'variable' || node.kind === 'chain') return this.#path(dot, node, null, absent)
+    if (node.kind === 'pipe') return { value: this.#pipeline(dot, node), isBoxed: false }
+    if (node.kind === 'identifier') return this.#function(dot, node.name, node, node, null, absent)
+    return null
   }
 
   #argument(dot: Cell, type: string, node: Operand): Value {
@@ -522,18 +447,7 @@ export class Evaluator implements Execution {
       return type === 'reflect.Value' ? undefined : zeroOf(type)
     }
     const cell = this.#argumentCell(dot, node)
-    if (cell) return this.#validated(cell.value, type)
-    if (!constantTypes.has(type)) this.#fail(`can't handle ${describeNode(node)} for arg of type ${type}`)
-    const isAny = type === anyType || type === 'reflect.Value'
-    if (node.kind === 'number') {
-      if (isAny) return this.#constant(node)
-      if (type === 'int' && node.int !== null) return node.int
-      if (type === 'float64' && node.float !== null) return node.float
-    }
-    if (node.kind === 'bool' && (isAny || type === 'bool')) return node.value
-    if (node.kind === 'string' && (isAny || type === 'string')) return node.text
-    const wanted = type === 'int' ? 'integer' : type === 'float64' ? 'float' : type
-    return this.#fail(`expected ${wanted}; found ${describeNode(node)}`)
+    return cell ? fitted(cell.value, type, this.#stop) : constantAs(node, type, this.#stop)
   }
 }
 
@@ -543,25 +457,6 @@ function calleeName(node: Operand | undefined, piped: Value): string {
   return typeof piped === 'string' ? redacted : `<${typeName(piped)} Value>`
 }
 
-function canBeNil(type: string): boolean {
-  return type === anyType || type === 'reflect.Value' || /^(\[\]|map\[|\*|func)/.test(type)
-}
-
 function dereferenced(value: Struct): Struct {
   return new Struct(value.typeName, value.fields, { isPointer: false, methods: value.methods })
-}
-
-function* cells(items: readonly Value[], isBoxed: boolean): Iterable<readonly [Cell, Cell]> {
-  for (const [i, value] of items.entries())
-    yield [
-      { value: BigInt(i), isBoxed: false },
-      { value, isBoxed },
-    ]
-}
-
-function* counting(limit: bigint | Int): Iterable<readonly [Cell, Cell]> {
-  const end = typeof limit === 'bigint' ? limit : limit.value
-  for (let i = 0n; i < end; i++) {
-    yield [nothing, { value: typeof limit === 'bigint' ? i : new Int(limit.type, i), isBoxed: false }]
-  }
 }

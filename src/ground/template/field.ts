@@ -31,7 +31,7 @@ export function noFlags(): Flags {
   }
 }
 
-const runeCount = (text: string): number => [...text].length
+const runeCount = (text: string): number => Array.from(text).length
 
 /** Pads to the width, counted in characters. */
 export function pad(text: string, flags: Flags, zero = flags.zero): string {
@@ -45,7 +45,7 @@ export function pad(text: string, flags: Flags, zero = flags.zero): string {
 
 function truncated(text: string, flags: Flags): string {
   if (flags.precision === null) return text
-  return [...text].slice(0, flags.precision).join('')
+  return Array.from(text).slice(0, flags.precision).join('')
 }
 
 export function stringField(text: string, flags: Flags): string {

@@ -62,16 +62,11 @@ function badVerb(value: Value, verb: string, flags: Flags): string {
 }
 
 function formatAt(value: Value, verb: string, flags: Flags, depth: number): string {
-  switch (typeof value) {
-    case 'string':
-      return formatString(value, value, verb, flags)
-    case 'boolean':
-      return verb === 't' || verb === 'v' ? pad(String(value), flags) : badVerb(value, verb, flags)
-    case 'bigint':
-      return formatInteger(value, value, true, verb, flags)
-    case 'number':
-      return formatFloatValue(value, value, verb, flags)
-    default:
+  if (typeof value === 'string') return formatString(value, value, verb, flags)
+  if (typeof value === 'bigint') return formatInteger(value, value, true, verb, flags)
+  if (typeof value === 'number') return formatFloatValue(value, value, verb, flags)
+  if (typeof value === 'boolean') {
+    return verb === 't' || verb === 'v' ? pad(String(value), flags) : badVerb(value, verb, flags)
   }
   if (isNil(value)) return formatNil(value, verb, flags)
   if (value instanceof Int) return formatInteger(value, value.value, !value.type.startsWith('u'), verb, flags)

@@ -118,6 +118,7 @@ const redactions: readonly (readonly [RegExp, string])[] = [
   [/(invalid character )'.*'(?= )/, `$1${redacted}`],
   [/(cannot unmarshal number )\S+/, `$1${redacted}`],
   [/(invalid number literal ).*$/, `$1${redacted}`],
+  [/(: template: no template )"(?:[^"\\]|\\.)*"/, `$1${redacted}`],
   // Our bound is lower.
   [/(exceeded maximum template depth )\(100000\)/, '$1(1000)'],
 ]

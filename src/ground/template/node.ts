@@ -1,3 +1,4 @@
+import { unreachable } from '#ground/base/assert.ts'
 import { quote } from './quote.ts'
 
 /** Where a node begins: an index into the template's text, UTF-16 units. */
@@ -98,6 +99,8 @@ export function describeNode(node: Node): string {
       return `{{${node.kind} ${describePipe(node.pipe)}}}`
     case 'list':
       return node.nodes.map(describeNode).join('')
+    default:
+      return unreachable(node)
   }
 }
 

@@ -2,7 +2,6 @@ import { TemplateParseError } from './errors.ts'
 import { Lexer } from './lexer.ts'
 import type {
   BranchNode,
-  ChainNode,
   CommandNode,
   ListNode,
   Operand,
@@ -201,7 +200,7 @@ class TreeParser {
       if (isStop(node)) return { list: { kind: 'list', at, nodes }, stop: node }
       nodes.push(node)
     }
-    this.#fail('unexpected EOF')
+    return this.#fail('unexpected EOF')
   }
 
   #statement(): Statement | Stop {
@@ -215,29 +214,16 @@ class TreeParser {
   }
 
   #action(): Statement | Stop {
-    const token = this.#nextNonSpace()
-    switch (token.kind) {
-      case 'block':
-        return this.#block()
-      case 'break':
-      case 'continue':
-        return this.#jump(token.kind, token.at)
-      case 'else':
-        return this.#else()
-      case 'end':
-        return { kind: 'end', at: this.#expect(['rightDelim'], 'end').at }
-      case 'if':
-      case 'range':
-      case 'with':
-        return this.#branch(token.kind)
-      case 'template':
-        return this.#template()
-      default: {
-        this.#back()
-        const { at } = this.#peek()
-        return { kind: 'action', at, pipe: this.#pipeline('command', 'rightDelim') }
-      }
-    }
+    const { kind, at } = this.#nextNonSpace()
+    if (kind === 'block') return this.#block()
+    if (kind === 'break' || kind === 'continue') return this.#jump(kind, at)
+    if (kind === 'else') return this.#else()
+    if (kind === 'end') return { kind, at: this.#expect(['rightDelim'], 'end').at }
+    if (kind === 'if' || kind === 'range' || kind === 'with') return this.#branch(kind)
+    if (kind === 'template') return this.#template()
+    this.#back()
+    const first = this.#peek()
+    return { kind: 'action', at: first.at, pipe: this.#pipeline('command', 'rightDelim') }
   }
 
   #jump(kind: 'break' | 'continue', at: number): Statement {
@@ -315,9 +301,7 @@ class TreeParser {
     }
     if (commands.length === 0) this.#fail(`missing value for ${context}`)
     for (const [i, command] of commands.entries()) {
-      const first = command.args[0]!.kind
-      const isPlain = first === 'bool' || first === 'dot' || first === 'nil' || first === 'number' || first === 'string'
-      if (i > 0 && isPlain) this.#fail(`non executable command in pipeline stage ${i + 1}`)
+      if (i > 0 && isLiteral(command.args[0]!)) this.#fail(`non executable command in pipeline stage ${i + 1}`)
     }
     return { kind: 'pipe', at, isAssign, variables, commands }
   }
@@ -382,52 +366,33 @@ class TreeParser {
     const { at } = this.#peek()
     const names: string[] = []
     while (this.#peek().kind === 'field') names.push(this.#next().text.slice(1))
-    switch (node.kind) {
-      case 'field':
-      case 'variable':
-        return { ...node, at, names: [...node.names, ...names] }
-      case 'bool':
-      case 'string':
-      case 'number':
-      case 'nil':
-      case 'dot':
-        return this.#fail(`unexpected . after term ${quote(describeNode(node))}`)
-      default:
-        return { kind: 'chain', at, base: node, names } satisfies ChainNode
-    }
+    if (node.kind === 'field' || node.kind === 'variable') return { ...node, at, names: [...node.names, ...names] }
+    if (isLiteral(node)) this.#fail(`unexpected . after term ${quote(describeNode(node))}`)
+    return { kind: 'chain', at, base: node, names }
   }
 
   #term(): Operand | null {
     const token = this.#nextNonSpace()
-    const { at, text } = token
-    switch (token.kind) {
-      case 'identifier':
-        if (!this.#shared.isFunction(text)) this.#fail(`function ${quote(text)} not defined`)
-        return { kind: 'identifier', at, name: text }
-      case '.':
-        return { kind: 'dot', at }
-      case 'nil':
-        return { kind: 'nil', at }
-      case 'variable':
-        if (!this.#variables.includes(text)) this.#fail(`undefined variable ${quote(text)}`)
-        return variableNode(at, text)
-      case 'field':
-        return { kind: 'field', at, names: [text.slice(1)] }
-      case 'bool':
-        return { kind: 'bool', at, value: text === 'true' }
-      case 'charConstant':
-      case 'complex':
-      case 'number':
-        return this.#number(token.kind, at, text)
-      case 'leftParen':
-        return this.#nested(() => this.#pipeline('parenthesized pipeline', 'rightParen'))
-      case 'string':
-      case 'rawString':
-        return { kind: 'string', at, quoted: text, text: this.#unquoted(token) }
-      default:
-        this.#back()
-        return null
+    const { kind, at, text } = token
+    if (kind === 'field') return { kind, at, names: [text.slice(1)] }
+    if (kind === '.') return { kind: 'dot', at }
+    if (kind === 'identifier') {
+      if (!this.#shared.isFunction(text)) this.#fail(`function ${quote(text)} not defined`)
+      return { kind, at, name: text }
     }
+    if (kind === 'variable') {
+      if (!this.#variables.includes(text)) this.#fail(`undefined variable ${quote(text)}`)
+      return variableNode(at, text)
+    }
+    if (kind === 'string' || kind === 'rawString') {
+      return { kind: 'string', at, quoted: text, text: this.#unquoted(token) }
+    }
+    if (kind === 'number' || kind === 'complex' || kind === 'charConstant') return this.#number(kind, at, text)
+    if (kind === 'bool') return { kind, at, value: text === 'true' }
+    if (kind === 'nil') return { kind, at }
+    if (kind === 'leftParen') return this.#nested(() => this.#pipeline('parenthesized pipeline', 'rightParen'))
+    this.#back()
+    return null
   }
 
   #number(kind: 'charConstant' | 'complex' | 'number', at: number, text: string): Operand {
@@ -438,6 +403,11 @@ class TreeParser {
       throw error
     }
   }
+}
+
+// What can't be called nor have fields.
+function isLiteral(node: Operand): boolean {
+  return /^(?:bool|dot|nil|number|string)$/.test(node.kind)
 }
 
 function variableNode(at: number, text: string): VariableNode {

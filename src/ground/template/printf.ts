@@ -70,25 +70,13 @@ class Printf {
 
   #flags(flags: Flags): void {
     for (; ; this.#at++) {
-      switch (this.#format[this.#at]) {
-        case '#':
-          flags.sharp = true
-          break
-        case '0':
-          flags.zero = true
-          break
-        case '+':
-          flags.plus = true
-          break
-        case '-':
-          flags.minus = true
-          break
-        case ' ':
-          flags.space = true
-          break
-        default:
-          return
-      }
+      const char = this.#format[this.#at]
+      if (char === '#') flags.sharp = true
+      else if (char === '0') flags.zero = true
+      else if (char === '+') flags.plus = true
+      else if (char === '-') flags.minus = true
+      else if (char === ' ') flags.space = true
+      else return
     }
   }
 

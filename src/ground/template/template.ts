@@ -49,8 +49,8 @@ export class Template {
     try {
       return new Evaluator(program, program.name, options.missingKey ?? 'default', limits).execute(data)
     } catch (error) {
-      if (isStackOverflow(error)) throw new TemplateExecError(`template: ${program.name}: nested too deep`)
-      throw error
+      const excess = excessOf(error)
+      throw excess === null ? error : new TemplateExecError(`template: ${program.name}: ${excess}`)
     }
   }
 
@@ -60,9 +60,14 @@ export class Template {
   }
 }
 
-// The depths of calls, blocks and parentheses are bounded each, but not their product.
-function isStackOverflow(error: unknown): boolean {
-  return error instanceof RangeError && error.message.includes('call stack')
+/**
+ * What the engine ran out of. The depths of calls, blocks and parentheses are bounded each, but not their product; the
+ * output is bounded, but not what a variable may hold.
+ */
+function excessOf(error: unknown): string | null {
+  if (!(error instanceof RangeError)) return null
+  if (error.message.includes('call stack')) return 'nested too deep'
+  return error.message.includes('string length') ? 'a value grew too long' : null
 }
 
 /**

@@ -52,6 +52,6 @@ export function describeToken(token: Token): string {
   if (token.kind === 'eof') return 'EOF'
   if (token.kind === 'error') return token.text
   if (keywords.has(token.kind)) return `<${token.text}>`
-  if (Buffer.byteLength(token.text) > 10) return `${quote([...token.text].slice(0, 10).join(''))}...`
+  if (Buffer.byteLength(token.text) > 10) return `${quote(Array.from(token.text).slice(0, 10).join(''))}...`
   return quote(token.text)
 }

@@ -179,20 +179,12 @@ export function itemsOf(value: Value): ValueList | null {
 
 /** Go's name of the value's type, as `%T` prints it. */
 export function typeName(value: Value): string {
-  switch (typeof value) {
-    case 'undefined':
-      return '<nil>'
-    case 'boolean':
-      return 'bool'
-    case 'string':
-      return 'string'
-    case 'number':
-      return 'float64'
-    case 'bigint':
-      return 'int'
-    default:
-  }
+  if (value === undefined) return '<nil>'
   if (value === null) return anyType
+  if (typeof value === 'string') return 'string'
+  if (typeof value === 'boolean') return 'bool'
+  if (typeof value === 'bigint') return 'int'
+  if (typeof value === 'number') return 'float64'
   if (isMap(value)) return 'map[string]interface {}'
   if (isList(value)) return '[]interface {}'
   if (value instanceof Int) return value.type
@@ -206,20 +198,11 @@ export function typeName(value: Value): string {
 
 /** Go's truth: the zero of each type is false; a struct is always true. */
 export function isTrue(value: Value): boolean {
-  switch (typeof value) {
-    case 'undefined':
-      return false
-    case 'boolean':
-      return value
-    case 'string':
-      return value !== ''
-    case 'number':
-      return value !== 0
-    case 'bigint':
-      return value !== 0n
-    default:
-  }
-  if (value === null) return false
+  if (value === undefined || value === null) return false
+  if (typeof value === 'boolean') return value
+  if (typeof value === 'string') return value !== ''
+  if (typeof value === 'bigint') return value !== 0n
+  if (typeof value === 'number') return value !== 0
   if (isMap(value)) return value.size > 0
   if (isList(value)) return value.length > 0
   if (value instanceof Int) return value.value !== 0n

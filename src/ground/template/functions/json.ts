@@ -59,16 +59,11 @@ export function toJson(name: string, value: Value, style: Style): string {
 }
 
 function render(value: Value, style: Style, line: string): string {
-  switch (typeof value) {
-    case 'string':
-      return quoted(value, style.isHtmlSafe)
-    case 'boolean':
-    case 'bigint':
-      return String(value)
-    case 'number':
-      if (!Number.isFinite(value)) throw new FunctionError(`json: unsupported value: ${formatFloat(value, 'g', -1)}`)
-      return Object.is(value, -0) ? '-0' : String(value)
-    default:
+  if (typeof value === 'string') return quoted(value, style.isHtmlSafe)
+  if (typeof value === 'boolean' || typeof value === 'bigint') return String(value)
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) throw new FunctionError(`json: unsupported value: ${formatFloat(value, 'g', -1)}`)
+    return Object.is(value, -0) ? '-0' : String(value)
   }
   if (value === undefined || value === null) return 'null'
   if (value instanceof Int) return String(value.value)
@@ -89,14 +84,17 @@ function render(value: Value, style: Style, line: string): string {
   const entries = sortedEntries(value)
   const isKeyed = entries && !(value instanceof TypedMap && !/^(string|u?int\d*)$/.test(value.key))
   if (!isKeyed) throw new FunctionError(`json: unsupported type: ${typeName(value)}`)
-  const keyed = entries.map(
-    ([key, item]) => [key instanceof Int ? String(key.value) : String(key as string), item] as const,
-  )
+  const keyed = entries.map(([key, item]) => [keyText(key), item] as const)
   return members(
     keyed.toSorted((a, b) => compareBytes(a[0], b[0])),
     style,
     line,
   )
+}
+
+function keyText(key: Value): string {
+  if (typeof key === 'string') return key
+  return String(key instanceof Int ? key.value : (key as bigint))
 }
 
 function literal(number: JsonNumber): string {

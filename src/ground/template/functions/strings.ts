@@ -49,9 +49,7 @@ const wordPattern = /[\p{L}\p{M}\p{N}_]+(?:(?<=\p{L}\p{M}*)['’.:·](?=\p{L})[\
 
 /** Upper-cases the first letter of each word and leaves the rest. @source golang.org/x/text/cases Title, NoLower */
 function toTitle(text: string): string {
-  return text.replace(wordPattern, word =>
-    word.replace(/\p{L}/u, letter => mapCase(letter, char => char.toUpperCase())),
-  )
+  return text.replace(wordPattern, word => word.replace(/\p{L}/u, titleCase))
 }
 
 function indent(spaces: bigint, text: string): string {
