@@ -1,11 +1,14 @@
+import type { Duplex } from 'node:stream'
 import { backoffMs } from '#ground/base/retry.ts'
-import type { World } from '#ground/base/world.ts'
 import type { Secret } from '#ground/base/secret.ts'
+import type { World } from '#ground/base/world.ts'
+import type { HttpClientStream } from '#ground/http/client.ts'
+import { HttpClientError } from '#ground/http/dial.ts'
 import type { KubeConfig } from './config.ts'
-import { type CredentialSource, credentialsOf } from './credentials.ts'
+import { type Credential, type CredentialSource, credentialsOf } from './credentials.ts'
 import { Deadline } from './deadline.ts'
 import { errorOfAnswer, KubeError } from './errors.ts'
-import { createTransport, type Transport, type TransportResponse } from './transport.ts'
+import { Transport } from './transport.ts'
 
 export type CallerOptions = {
   readonly config: KubeConfig
@@ -36,6 +39,8 @@ export type RawCall = {
   readonly answerBytesMax?: number
 }
 
+export type HeaderPairs = readonly (readonly [name: string, value: string])[]
+
 const attemptsMax = 5
 const waits = { waitMs: 100, waitMsMax: 5_000 } as const
 /** A server that asks for more than this isn't waited for. */
@@ -59,7 +64,7 @@ export class Caller {
     this.world = options.world
     this.#userAgent = options.userAgent ?? 'coffer'
     this.#deadlineMs = options.deadlineMs ?? defaultDeadlineMs
-    this.#transport = createTransport(options.config)
+    this.#transport = new Transport(options.config, options.world.clock)
     this.credentials = credentialsOf(options.config, {
       clock: options.world.clock,
       signal: this.#closed.signal,
@@ -106,20 +111,33 @@ export class Caller {
     this.#transport.close()
   }
 
-  /** Headers of every call: who we are, and on whose behalf. */
-  async headers(call: Pick<RawCall, 'bearer' | 'signal'>): Promise<Record<string, string | readonly string[]>> {
-    const credential = await this.credentials.current(call.signal)
-    const headers: Record<string, string | readonly string[]> = { 'User-Agent': this.#userAgent }
-    const token = call.bearer ?? credential.token
-    if (token) headers['Authorization'] = `Bearer ${token.reveal('Kubernetes API authorization header')}`
+  /**
+   * Opens a connection and gives it with the headers of a call, for a protocol that takes the connection over.
+   * @throws as `text`
+   */
+  async dial(signal: AbortSignal): Promise<{ readonly stream: Duplex; readonly headers: HeaderPairs }> {
+    using deadline = this.#deadline({ method: 'GET', path: '/', signal })
+    try {
+      const credential = await this.credentials.current(deadline.signal)
+      const stream = await this.#transport.dial(credential, deadline.signal)
+      return { stream, headers: this.#headers(credential, undefined) }
+    } catch (error) {
+      throw this.#failure(error, 'dial', deadline)
+    }
+  }
+
+  // Who we are, and on whose behalf.
+  #headers(credential: Credential, bearer: Secret | undefined): HeaderPairs {
+    const headers: [string, string][] = [['User-Agent', this.#userAgent]]
+    const token = bearer ?? credential.token
+    if (token) headers.push(['Authorization', `Bearer ${token.reveal('Kubernetes API authorization header')}`])
     const as = this.config.impersonate
-    if (as && !call.bearer) {
-      headers['Impersonate-User'] = as.user
-      if (as.uid !== null) headers['Impersonate-Uid'] = as.uid
-      if (as.groups.length > 0) headers['Impersonate-Group'] = as.groups
-      for (const [key, values] of Object.entries(as.extra)) {
-        headers[`Impersonate-Extra-${encodeURIComponent(key)}`] = values
-      }
+    if (!as || bearer) return headers
+    headers.push(['Impersonate-User', as.user])
+    if (as.uid !== null) headers.push(['Impersonate-Uid', as.uid])
+    for (const group of as.groups) headers.push(['Impersonate-Group', group])
+    for (const [key, values] of Object.entries(as.extra)) {
+      for (const value of values) headers.push([`Impersonate-Extra-${encodeURIComponent(key)}`, value])
     }
     return headers
   }
@@ -129,9 +147,9 @@ export class Caller {
     return new Deadline(this.world.clock, call.deadlineMs ?? this.#deadlineMs, signals)
   }
 
-  async *#rest(response: TransportResponse, operation: string, deadline: Deadline): AsyncGenerator<Uint8Array> {
+  async *#rest(response: HttpClientStream, operation: string, deadline: Deadline): AsyncGenerator<Uint8Array> {
     try {
-      yield* response.body
+      yield* response.chunks
     } catch (error) {
       throw this.#failure(error, operation, deadline)
     } finally {
@@ -141,7 +159,7 @@ export class Caller {
     }
   }
 
-  async #attempts(call: RawCall, operation: string, deadline: Deadline): Promise<TransportResponse> {
+  async #attempts(call: RawCall, operation: string, deadline: Deadline): Promise<HttpClientStream> {
     let isRefreshed = false
     for (let attempt = 1; ; attempt++) {
       let failed: KubeError
@@ -149,7 +167,7 @@ export class Caller {
         const response = await this.#once(call, deadline.signal)
         if (response.status >= 200 && response.status < 300) return response
         const body = await readText(response, errorBytesMax, operation)
-        failed = errorOfAnswer(operation, response.status, body, response.header('retry-after'))
+        failed = errorOfAnswer(operation, response.status, body, response.headers.get('retry-after'))
       } catch (error) {
         const failure = this.#failure(error, operation, deadline)
         if (!(failure instanceof KubeError)) throw failure
@@ -175,15 +193,11 @@ export class Caller {
     return waitMs > retryAfterMsMax ? null : waitMs
   }
 
-  async #once(call: RawCall, signal: AbortSignal): Promise<TransportResponse> {
-    const headers = await this.headers({ ...call, signal })
-    headers['Accept'] = call.accept ?? 'application/json'
-    if (call.body !== undefined) {
-      headers['Content-Type'] = call.contentType ?? 'application/json'
-      headers['Content-Length'] = String(Buffer.byteLength(call.body))
-    }
-    const { method, path } = call
+  async #once(call: RawCall, signal: AbortSignal): Promise<HttpClientStream> {
     const credential = await this.credentials.current(signal)
+    const headers = [...this.#headers(credential, call.bearer), ['Accept', call.accept ?? 'application/json'] as const]
+    if (call.body !== undefined) headers.push(['Content-Type', call.contentType ?? 'application/json'])
+    const { method, path } = call
     return this.#transport.send(credential, { method, path, headers, body: call.body ?? null, signal })
   }
 
@@ -206,28 +220,31 @@ function operationOf(call: RawCall): string {
   return `${call.method} ${call.path.split('?', 1)[0]}`
 }
 
-const neverSent = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'])
-const final = new Set(['CERT_HAS_EXPIRED', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'ERR_TLS_CERT_ALTNAME_INVALID'])
+// A certificate that isn't trusted won't be on the next try.
+const untrusted = /CERT|SIGNATURE|ISSUER/
 
 function isWorthRepeating(call: RawCall, failed: KubeError): boolean {
   const isRepeatable = call.isRepeatable ?? call.method === 'GET'
   if (failed.code === 429) return true
   if (failed.code >= 500) return isRepeatable || failed.retryAfterSeconds !== null
-  if (failed.reason !== 'Unreachable') return false
-  const code = (failed.cause as NodeJS.ErrnoException | undefined)?.code ?? ''
-  return !final.has(code) && (isRepeatable || neverSent.has(code))
+  const error = failed.cause
+  if (failed.reason !== 'Unreachable' || !(error instanceof HttpClientError)) return false
+  if (error.code === 'connect') return !untrusted.test((error.cause as NodeJS.ErrnoException | undefined)?.code ?? '')
+  return isRepeatable && error.code === 'broken'
 }
 
+// The wire's own words, without the address that the outer text has already.
 function wireText(error: Error): string {
-  // "Happy eyeballs" wraps the reasons of both address families.
-  if (error instanceof AggregateError && error.errors[0] instanceof Error) return error.errors[0].message
-  return error.message || (error as NodeJS.ErrnoException).code || 'the connection broke'
+  const inner = error.cause instanceof Error ? error.cause : error
+  // Both address families of a name were tried: each has its reason.
+  if (inner instanceof AggregateError && inner.errors[0] instanceof Error) return inner.errors[0].message
+  return inner.message || error.message
 }
 
-async function readText(response: TransportResponse, limit: number, operation: string): Promise<string> {
+async function readText(response: HttpClientStream, limit: number, operation: string): Promise<string> {
   const chunks: Uint8Array[] = []
   let length = 0
-  for await (const chunk of response.body) {
+  for await (const chunk of response.chunks) {
     length += chunk.length
     if (length > limit) {
       const message = `the answer of the Kubernetes API is larger than ${limit} bytes`

@@ -8,7 +8,7 @@ export class Deadline implements Disposable {
   readonly ms: number
   readonly #controller = new AbortController()
   readonly #clock: Clock
-  readonly #endsAt: number
+  #endsAt: number
   readonly #signals: readonly AbortSignal[]
   readonly #onAbort = (event: Event): void => this.#controller.abort((event.target as AbortSignal).reason)
   #timer: Disposable | null
@@ -19,10 +19,7 @@ export class Deadline implements Disposable {
     this.#clock = clock
     this.#endsAt = clock.monotonic() + ms
     this.#signals = signals
-    this.#timer = clock.after(ms, () => {
-      this.#isOver = true
-      this.#controller.abort(new Error(`no end within ${ms} ms`))
-    })
+    this.#timer = this.#arm(ms)
     for (const signal of signals) {
       if (signal.aborted) this.#controller.abort(signal.reason)
       else signal.addEventListener('abort', this.#onAbort)
@@ -42,6 +39,11 @@ export class Deadline implements Disposable {
     return Math.max(0, this.#endsAt - this.#clock.monotonic())
   }
 
+  /** The time begins anew. The timer isn't touched: it looks at the new end when it fires. */
+  extend(ms: number): void {
+    this.#endsAt = this.#clock.monotonic() + ms
+  }
+
   /** From now on only the signals count. */
   disarm(): void {
     this.#timer?.[Symbol.dispose]()
@@ -55,5 +57,17 @@ export class Deadline implements Disposable {
   [Symbol.dispose](): void {
     this.disarm()
     for (const signal of this.#signals) signal.removeEventListener('abort', this.#onAbort)
+  }
+
+  #arm(ms: number): Disposable {
+    return this.#clock.after(ms, () => {
+      const leftMs = this.leftMs()
+      if (leftMs > 0) {
+        this.#timer = this.#arm(leftMs)
+        return
+      }
+      this.#isOver = true
+      this.#controller.abort(new Error(`no end within ${this.ms} ms`))
+    })
   }
 }

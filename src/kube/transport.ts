@@ -1,5 +1,6 @@
-import { type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http'
-import { Agent as TlsAgent, request as tlsRequest } from 'node:https'
+import type { Duplex } from 'node:stream'
+import type { Clock } from '#ground/base/clock.ts'
+import { createHttpClient, type HttpClient, type HttpClientStream } from '#ground/http/client.ts'
 import type { KubeConfig } from './config.ts'
 import type { Credential } from './credentials.ts'
 
@@ -7,105 +8,65 @@ export type TransportRequest = {
   readonly method: string
   /** Path and query, encoded; the server's own path is put before it. */
   readonly path: string
-  readonly headers: Readonly<Record<string, string | readonly string[]>>
+  readonly headers: readonly (readonly [name: string, value: string])[]
   readonly body: string | null
   readonly signal: AbortSignal
 }
 
-export type TransportResponse = {
-  readonly status: number
-  header(name: string): string | undefined
-  readonly body: AsyncIterable<Uint8Array>
-}
-
-/** TLS options that node:tls takes, for one identity. */
-export type TlsIdentity = {
-  readonly ca?: string
-  readonly cert?: string
-  readonly key?: string
-  readonly servername?: string
-  readonly rejectUnauthorized: boolean
-  readonly minVersion: 'TLSv1.2'
-}
-
-/** Kept connections to one API server; a changed CA or client certificate starts new ones. */
-export interface Transport {
-  send(credential: Credential, request: TransportRequest): Promise<TransportResponse>
-  close(): void
-}
-
-const connectionsMax = 64
-/** The API server closes idle connections after 90 s; we do it first, so that no request meets a closing one. */
-const idleMs = 30_000
-
-export function tlsIdentity(config: KubeConfig, credential: Credential): TlsIdentity {
-  return {
-    ...(credential.ca === null ? {} : { ca: credential.ca }),
-    ...(credential.certificate
-      ? { cert: credential.certificate.certificate, key: credential.certificate.key.reveal('TLS client certificate') }
-      : {}),
-    ...(config.serverName === null ? {} : { servername: config.serverName }),
-    rejectUnauthorized: !config.isInsecure,
-    minVersion: 'TLSv1.2',
-  }
-}
-
-export function createTransport(config: KubeConfig): Transport {
-  return new NodeTransport(config)
-}
-
-class NodeTransport implements Transport {
+/**
+ * Connections to one API server. A changed CA or client certificate starts new ones; the old ones end with the change
+ * after it, so that what runs on them (a watch, five minutes at most) comes to its end.
+ */
+export class Transport {
   readonly #config: KubeConfig
-  readonly #url: URL
-  #agent: PlainAgent | TlsAgent | null = null
+  readonly #clock: Clock
+  #current: HttpClient | null = null
+  #before: HttpClient | null = null
   #madeFor: Credential | null = null
 
-  constructor(config: KubeConfig) {
+  constructor(config: KubeConfig, clock: Clock) {
     this.#config = config
-    this.#url = new URL(config.server)
+    this.#clock = clock
   }
 
-  send(credential: Credential, request: TransportRequest): Promise<TransportResponse> {
-    const { promise, resolve, reject } = Promise.withResolvers<TransportResponse>()
-    const start = this.#url.protocol === 'https:' ? tlsRequest : plainRequest
-    const outgoing = start({
-      agent: this.#agentFor(credential),
-      host: this.#url.hostname.replace(/^\[|\]$/g, ''),
-      port: this.#url.port || (this.#url.protocol === 'https:' ? 443 : 80),
-      method: request.method,
-      path: `${this.#url.pathname.replace(/\/$/, '')}${request.path}`,
-      headers: { ...request.headers } as Record<string, string | string[]>,
-      signal: request.signal,
-    })
-    outgoing.on('error', reject)
-    outgoing.on('response', (incoming: IncomingMessage) => {
-      resolve({
-        status: incoming.statusCode ?? 0,
-        header: name => {
-          const value = incoming.headers[name]
-          return Array.isArray(value) ? value[0] : value
-        },
-        body: incoming,
-      })
-    })
-    outgoing.end(request.body ?? undefined)
-    return promise
+  /** @throws HttpClientError, or the signal's reason */
+  send(credential: Credential, request: TransportRequest): Promise<HttpClientStream> {
+    const { path, ...rest } = request
+    return this.#clientFor(credential).stream({ ...rest, url: this.#config.server + path })
+  }
+
+  /** A connection for a protocol of its own (WebSocket). @throws HttpClientError, or the signal's reason */
+  dial(credential: Credential, signal: AbortSignal): Promise<Duplex> {
+    return this.#clientFor(credential).dial(this.#config.server, signal)
   }
 
   close(): void {
-    this.#agent?.destroy()
+    this.#before?.close()
+    this.#current?.close()
   }
 
-  #agentFor(credential: Credential): PlainAgent | TlsAgent {
+  #clientFor(credential: Credential): HttpClient {
+    const { ca, certificate } = credential
     const last = this.#madeFor
-    const isSame = last?.ca === credential.ca && last.certificate?.certificate === credential.certificate?.certificate
-    if (this.#agent && isSame) return this.#agent
-    const options = { keepAlive: true, maxSockets: connectionsMax, timeout: idleMs }
-    this.#agent =
-      this.#url.protocol === 'https:'
-        ? new TlsAgent({ ...options, ...tlsIdentity(this.#config, credential) })
-        : new PlainAgent(options)
+    const isSame = last?.ca === ca && last.certificate?.certificate === certificate?.certificate
+    if (this.#current && isSame) return this.#current
+    const { serverName, isInsecure } = this.#config
+    this.#before?.close()
+    this.#before = this.#current
     this.#madeFor = credential
-    return this.#agent
+    this.#current = createHttpClient({
+      clock: this.#clock,
+      // Each watch has one.
+      connectionsMax: 256,
+      // The API server closes an idle connection after 90 s; we do it first, so that no request meets a closing one.
+      idleTimeoutMs: 30_000,
+      tls: {
+        ...(ca === null ? {} : { ca }),
+        ...(certificate ? { certificate: certificate.certificate, key: certificate.key } : {}),
+        ...(serverName === null ? {} : { serverName }),
+        rejectUnauthorized: !isInsecure,
+      },
+    })
+    return this.#current
   }
 }
