@@ -13,11 +13,12 @@ export interface Seal {
 
 /**
  * - `wrong-key`: the key doesn't open what is there: it belongs to another server, or it was changed.
- * - `bad-key`: a configured key isn't 32 bytes, or can't be read.
+ * - `bad-key`: a configured key isn't 32 bytes, or can't be read; a share's text is none.
+ * - `damaged`: what the storage says of its seal can't be read.
  */
 export class SealError extends Error {
   override readonly name = 'SealError'
-  readonly code: 'wrong-key' | 'bad-key'
+  readonly code: 'wrong-key' | 'bad-key' | 'damaged'
 
   constructor(code: SealError['code'], message: string, options?: { cause?: unknown }) {
     super(message, options)

@@ -1,7 +1,8 @@
 import type { Bytes } from '#ground/base/brand.ts'
 import type { Entropy } from '#ground/base/entropy.ts'
+import { equalBytes } from '#ground/crypto/constant-time.ts'
 import { joinShares, splitSecret } from '#ground/crypto/shamir.ts'
-import type { Seal, SealConfig } from './seal.ts'
+import { type Seal, type SealConfig, SealError } from './seal.ts'
 import { unwrapWith, wrapWith } from './wrapping.ts'
 
 /** The seal whose key is split among people, for as long as the key is in memory. */
@@ -56,15 +57,19 @@ export class UnsealProgress {
 
   /**
    * Takes a share; one that was given already changes nothing.
-   * @returns the joined key once there are enough; then the shares are forgotten, right or wrong.
+   * @returns the joined key once there are enough; then the shares are forgotten, right or wrong. Only what it unwraps
+   *   can show whether it is the right one.
+   * @throws SealError `wrong-key` when the shares can't belong together.
    */
   async add(share: Bytes, config: Pick<SealConfig, 'threshold'>): Promise<Bytes | null> {
-    if (this.#shares.some(known => Buffer.compare(known, share) === 0)) return null
+    if (this.#shares.some(known => equalBytes(known, share))) return null
     if (this.#shares.length === 0) this.#nonce = this.#entropy.uuid()
     this.#shares.push(Uint8Array.from(share))
     if (this.#shares.length < config.threshold) return null
     try {
       return await joinShares(this.#shares)
+    } catch (error) {
+      throw new SealError('wrong-key', 'unseal failed, invalid key', { cause: error })
     } finally {
       this.reset()
     }

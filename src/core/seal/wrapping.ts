@@ -12,6 +12,8 @@ export function wrapWith(key: Bytes, rootKey: Bytes, entropy: Entropy): Bytes {
 
 /** @throws SealError `wrong-key` */
 export function unwrapWith(key: Bytes, wrapped: Bytes): Bytes {
+  // A joined key has whatever length its shares had.
+  if (key.length !== 32) throw new SealError('wrong-key', 'the key does not open the root key of this storage')
   try {
     return createAeadKey(key).open(wrapped, purpose)
   } catch (error) {

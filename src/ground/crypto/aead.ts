@@ -46,7 +46,7 @@ class AesGcmKey implements AeadKey {
     cipher.setAAD(associated)
     const ciphertext = cipher.update(plain)
     cipher.final()
-    const out = Buffer.allocUnsafeSlow(headroom + nonceBytes + ciphertext.length + tagBytes)
+    const out = Buffer.allocUnsafe(headroom + nonceBytes + ciphertext.length + tagBytes)
     out.fill(0, 0, headroom)
     out.set(nonce, headroom)
     out.set(ciphertext, headroom + nonceBytes)
