@@ -273,6 +273,8 @@ async function readRing(store: Store, rootKey: AeadKey): Promise<Keyring | null>
  * Makes the first key, and writes keyring, format marker and `plain` (seal configuration, wrapped root key) in one
  * commit. Nothing may be there yet.
  * @param rootKey may be wiped afterwards.
+ * @param furnish what else belongs to a new server, in the same commit: it may seal entries, and either all is there
+ *   or nothing is.
  */
 export async function createBarrier(
   store: Store,
@@ -280,14 +282,20 @@ export async function createBarrier(
   world: BarrierWorld,
   rootKey: Bytes,
   plain: readonly { readonly key: string; readonly value: Bytes }[],
+  furnish: (barrier: Barrier) => Promise<StoreBatch> = () => Promise.resolve([]),
 ): Promise<Barrier> {
   const key = { term: 1, raw: world.entropy.bytes(32), installedAt: world.clock.now(), encryptions: 0 }
   const ring: Keyring = { keys: [key], rotation: defaultRotation }
+  const aead = createAeadKey(rootKey)
+  const barrier = new Barrier(store, world, aead, ring)
   try {
-    const aead = createAeadKey(rootKey)
     const format = { key: formatKey, value: Buffer.from(JSON.stringify({ version: formatVersion })) }
-    await store.commit([sealRing(world, aead, ring), format, ...plain], fence)
-    return new Barrier(store, world, aead, ring)
+    const furniture = await furnish(barrier)
+    await store.commit([sealRing(world, aead, ring), format, ...plain, ...furniture], fence)
+    return barrier
+  } catch (error) {
+    barrier.close()
+    throw error
   } finally {
     wipeKeyring(ring)
   }

@@ -11,14 +11,30 @@ export interface Seal {
   unwrap(wrapped: Bytes): Bytes
 }
 
+/** A seal that has its key without people: the server unseals by itself. */
+export interface AutoSeal extends Seal {
+  /** False: the key was rotated, and the root key should be wrapped anew. */
+  isCurrent(wrapped: Bytes): boolean
+}
+
 /**
+ * What the message says is the answer to the caller, in Vault's words where it has some.
  * - `wrong-key`: the key doesn't open what is there: it belongs to another server, or it was changed.
  * - `bad-key`: a configured key isn't 32 bytes, or can't be read; a share's text is none.
  * - `damaged`: what the storage says of its seal can't be read.
+ * - `invalid-config`: shares, threshold or the configured seal can't be.
+ * - `already-initialised`, `not-initialised`, `unsealed`: asked for in the wrong state.
  */
 export class SealError extends Error {
   override readonly name = 'SealError'
-  readonly code: 'wrong-key' | 'bad-key' | 'damaged'
+  readonly code:
+    | 'wrong-key'
+    | 'bad-key'
+    | 'damaged'
+    | 'invalid-config'
+    | 'already-initialised'
+    | 'not-initialised'
+    | 'unsealed'
 
   constructor(code: SealError['code'], message: string, options?: { cause?: unknown }) {
     super(message, options)

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Bytes } from '#ground/base/brand.ts'
 import type { Entropy } from '#ground/base/entropy.ts'
-import { type Seal, SealError } from './seal.ts'
+import { type AutoSeal, SealError } from './seal.ts'
 import { unwrapWith, wrapWith } from './wrapping.ts'
 
 export type StaticKey = { readonly id: string; readonly key: Bytes }
@@ -61,11 +61,7 @@ function fromText(text: string): Bytes | null {
 const separator = 0
 
 /** A seal that unseals by itself with a key that stands beside the server. @source openbao docs, seal "static" */
-export function staticSeal({
-  current,
-  previous,
-  entropy,
-}: StaticSealOptions): Seal & { isCurrent(wrapped: Bytes): boolean } {
+export function staticSeal({ current, previous, entropy }: StaticSealOptions): AutoSeal {
   const idOf = (wrapped: Bytes): string => Buffer.from(wrapped.subarray(0, wrapped.indexOf(separator))).toString()
   return {
     type: 'static',
