@@ -22,8 +22,8 @@ const refusalBytesMax = 64 * 1024
 
 /**
  * A connection to a port of a pod, through the API server: what is written to the stream arrives at the pod's port.
- * Needs `create` (older API servers: `get`) on pods/portforward beside what `choosePod` needs. A port that nobody
- * listens on ends the stream with the runtime's words. Ending the writing side ends both.
+ * Needs `get`, and from Kubernetes 1.35 on `create` too, on pods/portforward (a WebSocket opens by GET) beside what
+ * `choosePod` needs. A port that nobody listens on ends the stream with the runtime's words. Ending the writing side ends both.
  * @throws KubeError when there is no such pod, no right, or no answer within 15 s
  */
 export async function openPodStream(client: KubeClient, ask: PodAsk, options: CallOptions = {}): Promise<Duplex> {
