@@ -1,0 +1,4 @@
+import { serveTasks } from './serve.ts'
+import { computeTasks } from './tasks.ts'
+
+serveTasks(computeTasks)
