@@ -8,8 +8,6 @@ const packageRooms: Readonly<Record<string, string>> = {
   'shamir-secret-sharing': 'ground/crypto',
   openpgp: 'ground/crypto',
   bcryptjs: 'ground/crypto',
-  ws: 'ground/http',
-  '@grpc/grpc-js': 'ground/http',
 }
 
 // What starts processes and servers joins rooms as an app does.

@@ -22,7 +22,10 @@ export function fileSizes(tree: Tree): Finding[] {
 
 type Diagnostic = { message: string; filename: string; labels: { span: { line: number } }[] }
 
-/** Functions over 70 lines, counted by oxlint (tidy.oxlintrc.json): measuring them needs a parser. */
+/**
+ * Functions over 70 lines, counted by oxlint (tidy.oxlintrc.json): measuring them needs a parser. A contract suite is one
+ * function that holds tests, and free.
+ */
 export function functionSizes(root: string, folders: readonly string[]): Finding[] {
   const run = spawnSync(
     join(root, 'node_modules/.bin/oxlint'),

@@ -63,7 +63,7 @@ const bans: readonly Ban[] = [
   },
   {
     rule: 'clock',
-    pattern: /\bDate\s*\.\s*now\b|\bnew Date\(\)|\bset(?:Timeout|Interval|Immediate)\b|\bperformance\s*\.\s*now\b/g,
+    pattern: /\bDate\s*\.\s*now\b|\bnew Date\(\)|\bset(?:Timeout|Interval)\b|\bperformance\s*\.\s*now\b/g,
     where: 'code',
     scope: 'product',
     instead: 'world.clock (ground/base/clock.ts)',
@@ -96,7 +96,7 @@ const bannedModules: readonly { module: RegExp; instead: string }[] = [
     module: /^node:child_process$/,
     instead: 'ground/process/child.ts (clean environment, bounded output, group kill)',
   },
-  { module: /^node:https?$/, instead: 'ground/http (node:http costs the agent memory and refuses LIST)' },
+  { module: /^node:https?$/, instead: 'ground/http (one front, one client; node:http refuses the verb LIST)' },
   { module: /^node:cluster$/, instead: 'one process; ground/compute for work' },
 ]
 
