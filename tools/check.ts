@@ -14,7 +14,7 @@ export async function runChecks(root: string): Promise<Check[]> {
   const wanted: [name: string, command: string, args: string[]][] = [
     ['types', bin('tsc'), ['-p', '.', '--pretty', 'false']],
     ['lint', bin('oxlint'), ['-c', '.oxlintrc.json', '--quiet', ...present]],
-    ['format', bin('biome'), ['format', '--colors=off', '--max-diagnostics=20', ...present]],
+    ['format', bin('biome'), ['format', '--colors=off', '--reporter=summary', ...present]],
     ['tidy', process.execPath, ['--no-warnings', join(import.meta.dirname, 'tidy.ts')]],
   ]
   const done: Check[] = []
