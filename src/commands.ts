@@ -30,6 +30,11 @@ export const commands: readonly CommandEntry[] = [
   { name: 'policy', synopsis: 'Interact with policies', load: cli('policy') },
   { name: 'print', synopsis: 'Prints runtime configurations', load: cli('print') },
   { name: 'secrets', synopsis: 'Interact with secrets engines', load: cli('secrets') },
+  {
+    name: 'server',
+    synopsis: 'Start a server',
+    load: async () => (await import('#apps/server/command.ts')).command,
+  },
   { name: 'token', synopsis: 'Interact with tokens', load: cli('token') },
   {
     name: 'version',

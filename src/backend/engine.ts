@@ -59,7 +59,12 @@ export type HeldLogin = {
 }
 
 /** What a renewal grants; the caps of mount and lease are core's to apply. */
-export type Granted = { readonly ttl: Seconds; readonly maxTtl: Seconds; readonly period?: Seconds; readonly warnings?: readonly string[] }
+export type Granted = {
+  readonly ttl: Seconds
+  readonly maxTtl: Seconds
+  readonly period?: Seconds
+  readonly warnings?: readonly string[]
+}
 
 export type TokenKey = string & { readonly tokenKey: unique symbol }
 
@@ -163,4 +168,3 @@ export type AnyEngine = Engine<unknown>
 export function rowOf<S>(): <const F extends Fields>(row: Row<S, F>) => Row<S> {
   return row => row as unknown as Row<S>
 }
-

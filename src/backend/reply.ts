@@ -29,7 +29,13 @@ export type Outcome =
   /** 200, or `status` (a KV v2 deleted version is 404 with data); `topLevel` repeats the keys beside `data`. */
   | { readonly kind: 'data'; readonly data: Json | null; readonly status?: number; readonly topLevel?: true }
   /** An empty list is 404 unless `scan` or there are warnings. */
-  | { readonly kind: 'list'; readonly keys: readonly string[]; readonly keyInfo?: Json; readonly scan?: true; readonly topLevel?: true }
+  | {
+      readonly kind: 'list'
+      readonly keys: readonly string[]
+      readonly keyInfo?: Json
+      readonly scan?: true
+      readonly topLevel?: true
+    }
   /** A secret with a lease. `internal` comes back to `renew` and `revoke`; it is kept behind the barrier. */
   | {
       readonly kind: 'lease'

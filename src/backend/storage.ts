@@ -16,7 +16,10 @@ export type Codec<E> = {
 }
 
 /** A typed place: `roles.key('app')`. */
-export type Key<E> = { readonly codec: Codec<E>; /** Below the codec's prefix; checked for dot segments by the view. */ readonly id: string }
+export type Key<E> = {
+  readonly codec: Codec<E> /** Below the codec's prefix; checked for dot segments by the view. */
+  readonly id: string
+}
 
 /** One change; made by `put` and `drop` so that entry and codec agree. */
 export type Write = { readonly key: Key<unknown>; readonly entry: unknown }
@@ -27,7 +30,10 @@ export type Batch = readonly Write[]
 export const put = <E>(key: Key<E>, entry: E): Write => ({ key: key as Key<unknown>, entry })
 export const drop = <E>(key: Key<E>): Write => ({ key: key as Key<unknown>, entry: null })
 
-export type Page = { /** Leaf names, folders with a trailing `/`. */ readonly keys: readonly string[]; readonly more: boolean }
+export type Page = {
+  /** Leaf names, folders with a trailing `/`. */ readonly keys: readonly string[]
+  readonly more: boolean
+}
 
 /** What `update`'s function decides; leave `entry` out to change nothing. */
 export type Change<E, R> = { readonly entry?: E | null; readonly also?: Batch; readonly result: R }

@@ -119,7 +119,9 @@ function check(parameters: TokenParameters): void {
 }
 
 /** All of them, for reads: seconds as integers, empty lists as `[]`, old names where they were the ones set. */
-export function showTokenParameters({ parameters, oldNames: aliases }: StoredParameters): { readonly [name: string]: Json } {
+export function showTokenParameters({ parameters, oldNames: aliases }: StoredParameters): {
+  readonly [name: string]: Json
+} {
   const shown = {
     token_bound_cidrs: parameters.boundCidrs,
     token_explicit_max_ttl: parameters.explicitMaxTtl as Seconds,

@@ -26,7 +26,12 @@ export type AuditAuth = {
   readonly no_default_policy?: true
   readonly policy_results?: {
     readonly allowed: boolean
-    readonly granting_policies?: readonly { name: string; namespace_id: string; namespace_path?: string; type: string }[]
+    readonly granting_policies?: readonly {
+      name: string
+      namespace_id: string
+      namespace_path?: string
+      type: string
+    }[]
   }
   readonly metadata?: Readonly<Record<string, string>>
   readonly num_uses?: number

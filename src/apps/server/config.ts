@@ -31,7 +31,11 @@ export type StaticSealConfig = {
   readonly previousKey: string | null
 }
 
-export type AuditStanza = { readonly type: string; readonly path: string; readonly options: Readonly<Record<string, string>> }
+export type AuditStanza = {
+  readonly type: string
+  readonly path: string
+  readonly options: Readonly<Record<string, string>>
+}
 
 export type ServerConfig = {
   readonly listeners: readonly ListenerConfig[]
@@ -99,21 +103,26 @@ export function readServerConfig(files: readonly { readonly name: string; readon
   const plain: Partial<{ -readonly [K in keyof ServerConfig]: ServerConfig[K] }> = {}
   for (const { name, text } of files) {
     const reader = new HclReader(parseHcl(text, name), name)
-    for (const block of reader.blocks('listener', [0, 1])) listeners.push(readListener(block.labels[0] ?? 'tcp', block.body))
+    for (const block of reader.blocks('listener', 1)) listeners.push(readListener(block.labels[0]!, block.body))
     for (const stanza of ['storage', 'backend']) {
-      const block = reader.block(stanza, [0, 1])
-      if (block) storage = readStorage(block.labels[0] ?? block.body.string('type') ?? '', block.body, name)
+      const block = reader.block(stanza, 1)
+      if (block) storage = readStorage(block.labels[0]!, block.body, name)
     }
-    const sealBlock = reader.block('seal', [0, 1])
-    if (sealBlock) seal = readSeal(sealBlock.labels[0] ?? sealBlock.body.string('type') ?? '', sealBlock.body, name)
+    const sealBlock = reader.block('seal', 1)
+    if (sealBlock) seal = readSeal(sealBlock.labels[0]!, sealBlock.body, name)
     for (const block of reader.blocks('audit', [1, 2])) audits.push(readAudit(block.labels, block.body))
     Object.assign(plain, readPlain(reader, name))
-    for (const key of withoutMeaning) if (reader.body.items.some(item => item.name === key)) warnings.push(`${name}: ${key} has no meaning here and is passed over`)
+    for (const key of withoutMeaning)
+      if (reader.body.items.some(item => item.name === key))
+        warnings.push(`${name}: ${key} has no meaning here and is passed over`)
     reader.ignore(...withoutMeaning)
-    for (const unknown of reader.unknown()) warnings.push(`${name}:${unknown.at.line}:${unknown.at.column}: unknown or unsupported field: ${unknown.message}`)
+    for (const unknown of reader.unknown())
+      warnings.push(`${name}:${unknown.at.line}:${unknown.at.column}: unknown or unsupported field: ${unknown.message}`)
   }
-  if (storage === null) throw new ConfigError('A storage backend must be specified: storage "sqlite" { path = "/data" }')
-  if (listeners.length === 0) throw new ConfigError('a listener is missing: listener "tcp" { address = "127.0.0.1:8200" }')
+  if (storage === null)
+    throw new ConfigError('A storage backend must be specified: storage "sqlite" { path = "/data" }')
+  if (listeners.length === 0)
+    throw new ConfigError('a listener is missing: listener "tcp" { address = "127.0.0.1:8200" }')
   return {
     config: {
       listeners,
@@ -165,7 +174,8 @@ function readPlain(reader: HclReader, name: string): Partial<ServerConfig> {
   }
   const format = text('log_format')
   if (format !== null) {
-    if (format !== '' && format !== 'standard' && format !== 'json') throw new ConfigError(`${name}: log_format "${format}" is neither standard nor json`)
+    if (format !== '' && format !== 'standard' && format !== 'json')
+      throw new ConfigError(`${name}: log_format "${format}" is neither standard nor json`)
     out.logFormat = format === 'json' ? 'json' : 'standard'
   }
   return out
@@ -180,11 +190,23 @@ function readListener(type: string, body: HclReader): ListenerConfig {
   }
   const address = body.string('address') ?? (type === 'unix' ? '' : '127.0.0.1:8200')
   const isPlain = body.bool('tls_disable') ?? false
-  const at = type === 'unix' ? { path: address, mode: Number.parseInt(body.string('socket_mode') ?? '0600', 8) } : parseHostPort(address)
+  const at =
+    type === 'unix'
+      ? { path: address, mode: Number.parseInt(body.string('socket_mode') ?? '0600', 8) }
+      : parseHostPort(address)
   if (type !== 'unix' && type !== 'tcp') throw new ConfigError(`listener type "${type}" is neither tcp nor unix`)
-  if (type === 'unix' && address === '') throw new ConfigError('listener "unix": address must be the path of the socket')
+  if (type === 'unix' && address === '')
+    throw new ConfigError('listener "unix": address must be the path of the socket')
   const tls = type === 'unix' || isPlain ? null : readTls(body)
-  body.ignore('cluster_address', 'purpose', 'telemetry', 'profiling', 'http_write_timeout', 'max_request_duration', 'tls_max_version')
+  body.ignore(
+    'cluster_address',
+    'purpose',
+    'telemetry',
+    'profiling',
+    'http_write_timeout',
+    'max_request_duration',
+    'tls_max_version',
+  )
   body.finish()
   return { address: at, tls, ...limits }
 }
@@ -221,7 +243,9 @@ export function parseHostPort(address: string): { host: string; port: number } {
 function readStorage(type: string, body: HclReader, name: string): StorageConfig {
   if (type === 'inmem') return { type: 'inmem', path: '' }
   if (type !== 'sqlite' && type !== 'file' && type !== 'raft') {
-    throw new ConfigError(`${name}: storage type "${type}" is not supported: use sqlite (or its old names file and raft), or inmem`)
+    throw new ConfigError(
+      `${name}: storage type "${type}" is not supported: use sqlite (or its old names file and raft), or inmem`,
+    )
   }
   if (type === 'raft' && body.blocks('retry_join').length > 0) {
     throw new ConfigError(`${name}: storage "raft" with retry_join: clusters of several nodes are not supported`)
@@ -235,9 +259,13 @@ function readStorage(type: string, body: HclReader, name: string): StorageConfig
 
 function readSeal(type: string, body: HclReader, name: string): StaticSealConfig | null {
   if (type === 'shamir') return null
-  if (type !== 'static') throw new ConfigError(`${name}: seal type "${type}" is not supported: use static, or leave it out for Shamir`)
+  if (type !== 'static')
+    throw new ConfigError(`${name}: seal type "${type}" is not supported: use static, or leave it out for Shamir`)
   const currentKey = body.string('current_key')
-  if (currentKey === null) throw new ConfigError(`${name}: seal "static": current_key is missing: 32 bytes, or file:// or env:// and where they are`)
+  if (currentKey === null)
+    throw new ConfigError(
+      `${name}: seal "static": current_key is missing: 32 bytes, or file:// or env:// and where they are`,
+    )
   const seal = {
     currentKeyId: body.string('current_key_id') ?? 'current',
     currentKey,

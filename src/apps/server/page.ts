@@ -1,9 +1,14 @@
 import type { HttpRequest, HttpResponse } from '#ground/http/message.ts'
 
-const contentPolicy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+const contentPolicy =
+  "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 
 /** What the page shows; nothing secret. */
-export type PageFacts = { readonly address: string; readonly version: string; readonly state: 'uninitialised' | 'sealed' | 'ready' }
+export type PageFacts = {
+  readonly address: string
+  readonly version: string
+  readonly state: 'uninitialised' | 'sealed' | 'ready'
+}
 
 const words = {
   uninitialised: 'not initialised yet',
@@ -15,7 +20,8 @@ const words = {
 export function uiPages(facts: () => PageFacts): (request: HttpRequest) => HttpResponse | null {
   return request => {
     if (request.method !== 'GET' && request.method !== 'HEAD') return null
-    if (request.path === '/' || request.path === '/ui') return { status: 307, headers: [['Location', '/ui/']], body: null }
+    if (request.path === '/' || request.path === '/ui')
+      return { status: 307, headers: [['Location', '/ui/']], body: null }
     if (request.path === '/robots.txt') return text('User-agent: *\nDisallow: /\n', 'text/plain')
     if (request.path !== '/ui/') return null
     return text(render(facts()), 'text/html; charset=utf-8')
@@ -36,8 +42,7 @@ function text(body: string, type: string): HttpResponse {
   }
 }
 
-const escaped = (value: string): string =>
-  value.replace(/[&<>"']/g, char => `&#${char.charCodeAt(0)};`)
+const escaped = (value: string): string => value.replace(/[&<>"']/g, char => `&#${char.charCodeAt(0)};`)
 
 const commands: Readonly<Record<PageFacts['state'], readonly (readonly [command: string, what: string])[]>> = {
   uninitialised: [['coffer operator init', 'make the keys; they are shown once']],
@@ -53,7 +58,9 @@ const commands: Readonly<Record<PageFacts['state'], readonly (readonly [command:
 }
 
 function render({ address, version, state }: PageFacts): string {
-  const rows = commands[state].map(([command, what]) => `<tr><td><code>${escaped(command)}</code></td><td>${escaped(what)}</td></tr>`)
+  const rows = commands[state].map(
+    ([command, what]) => `<tr><td><code>${escaped(command)}</code></td><td>${escaped(what)}</td></tr>`,
+  )
   return `<!doctype html>
 <html lang="en">
 <head>

@@ -29,12 +29,21 @@ export const configKey = configEntries.key('config')
 const fields = {
   kubernetes_host: text({ description: 'The API server with its scheme: https://10.96.0.1:443.' }),
   kubernetes_ca_cert: text({ description: 'PEM of the CA of the API server; empty = that of the pod.' }),
-  token_reviewer_jwt: text({ description: 'Token that may review others; empty = that of the pod, else the login\'s own.', isSecret: true }),
+  token_reviewer_jwt: text({
+    description: "Token that may review others; empty = that of the pod, else the login's own.",
+    isSecret: true,
+  }),
   pem_keys: commaList({ description: 'Public keys or certificates (PEM) that sign the tokens.' }),
   issuer: text({ description: 'Expected issuer, when disable_iss_validation is false.', isDeprecated: true }),
-  disable_iss_validation: bool({ description: 'Leave the issuer to the API server.', fallback: true, isDeprecated: true }),
+  disable_iss_validation: bool({
+    description: 'Leave the issuer to the API server.',
+    fallback: true,
+    isDeprecated: true,
+  }),
   disable_local_ca_jwt: bool({ description: 'Do not read token and CA of the pod that this server runs in.' }),
-  use_annotations_as_alias_metadata: optionalBool({ description: 'Put annotations of the service account on the alias.' }),
+  use_annotations_as_alias_metadata: optionalBool({
+    description: 'Put annotations of the service account on the alias.',
+  }),
 } as const
 
 // Every write replaces all; nothing is merged.

@@ -42,10 +42,16 @@ function judgeTimes({ expiresAt, notBefore, issuedAt }: AccountToken, now: numbe
     return refuse('invalid expiration time (exp) claim: token is expired', `the token expired at ${isoOf(expiresAt)}`)
   }
   if (notBefore !== null && now < notBefore - leewaySeconds - skewSeconds) {
-    return refuse('invalid not before (nbf) claim: token not yet valid', `the token is valid from ${isoOf(notBefore)} on`)
+    return refuse(
+      'invalid not before (nbf) claim: token not yet valid',
+      `the token is valid from ${isoOf(notBefore)} on`,
+    )
   }
   if (issuedAt !== null && now < issuedAt - leewaySeconds - skewSeconds) {
-    return refuse('invalid issued at (iat) claim: token issued in the future', `the token says it was issued at ${isoOf(issuedAt)}`)
+    return refuse(
+      'invalid issued at (iat) claim: token issued in the future',
+      `the token says it was issued at ${isoOf(issuedAt)}`,
+    )
   }
   return pass
 }
@@ -81,7 +87,10 @@ export function judgeReview(review: TokenReviewStatus, token: AccountToken, aske
   if (review.error) return refuse(denied, `the API server refuses the token: ${review.error}`)
   if (review.authenticated !== true) return refuse(denied, 'the API server does not know the token')
   if (asked.length > 0 && review.audiences && !asked.some(one => review.audiences!.includes(one))) {
-    return refuse(denied, `the API server confirms audiences ${review.audiences.join(', ')}, none of ${asked.join(', ')}`)
+    return refuse(
+      denied,
+      `the API server confirms audiences ${review.audiences.join(', ')}, none of ${asked.join(', ')}`,
+    )
   }
   const parts = (review.user?.username ?? '').split(':')
   if (parts.length !== 4) return refuse(denied, 'the API server names a user that is no service account')
@@ -89,7 +98,9 @@ export function judgeReview(review: TokenReviewStatus, token: AccountToken, aske
     return refuse(denied, `the API server names the user "${review.user?.username}", which is no service account`)
   }
   if (parts[3] !== token.name) return refuse(denied, `JWT names did not match: "${parts[3]}" and "${token.name}"`)
-  if (review.user?.uid !== token.uid) return refuse(denied, `JWT UIDs did not match: "${review.user?.uid}" and "${token.uid}"`)
-  if (parts[2] !== token.namespace) return refuse(denied, `JWT namepaces did not match: "${parts[2]}" and "${token.namespace}"`)
+  if (review.user?.uid !== token.uid)
+    return refuse(denied, `JWT UIDs did not match: "${review.user?.uid}" and "${token.uid}"`)
+  if (parts[2] !== token.namespace)
+    return refuse(denied, `JWT namepaces did not match: "${parts[2]}" and "${token.namespace}"`)
   return pass
 }

@@ -82,7 +82,8 @@ function readPart(part: string, what: string): JsonObject {
   return value
 }
 
-const own = (object: JsonObject, key: string): Json | undefined => (Object.hasOwn(object, key) ? object[key] : undefined)
+const own = (object: JsonObject, key: string): Json | undefined =>
+  Object.hasOwn(object, key) ? object[key] : undefined
 const word = (value: Json | undefined): string => (typeof value === 'string' ? value : '')
 
 function time(claims: JsonObject, name: string): number | null {
@@ -107,7 +108,12 @@ function identityOf(claims: JsonObject): Identity {
   if (isJsonObject(projected)) {
     const account = own(projected, 'serviceaccount')
     const known = isJsonObject(account) ? account : {}
-    return { namespace: word(own(projected, 'namespace')), name: word(own(known, 'name')), uid: word(own(known, 'uid')), secretName: '' }
+    return {
+      namespace: word(own(projected, 'namespace')),
+      name: word(own(known, 'name')),
+      uid: word(own(known, 'uid')),
+      secretName: '',
+    }
   }
   const prefix = 'kubernetes.io/serviceaccount/'
   return {

@@ -64,7 +64,9 @@ function readToken(jwt: string, config: KubernetesConfig): AccountToken {
     throw error
   }
   if (config.pemKeys.length > 0 && !isSignedBy(token, config.pemKeys.map(publicKey))) {
-    throw fault('permission.bare', 'permission denied', { reason: 'none of pem_keys verifies the signature of the token' })
+    throw fault('permission.bare', 'permission denied', {
+      reason: 'none of pem_keys verifies the signature of the token',
+    })
   }
   return token
 }
@@ -73,11 +75,19 @@ function require(judgement: Judgement): void {
   if (!judgement.ok) throw fault('permission.bare', judgement.text, { reason: judgement.reason })
 }
 
-async function requireNamespace(token: AccountToken, role: Role, reviewer: Reviewer, signal: AbortSignal): Promise<void> {
+async function requireNamespace(
+  token: AccountToken,
+  role: Role,
+  reviewer: Reviewer,
+  signal: AbortSignal,
+): Promise<void> {
   const byList = judgeNamespace(token, role)
   if (byList.ok || role.namespaceSelector === '') return require(byList)
   if (reviewer.token === null) {
-    throw fault('permission.bare', 'namespace not authorized err=namespace lookup failed: TokenReviewer JWT needs to be configured to use namespace selectors')
+    throw fault(
+      'permission.bare',
+      'namespace not authorized err=namespace lookup failed: TokenReviewer JWT needs to be configured to use namespace selectors',
+    )
   }
   const wanted = matchLabels(role.namespaceSelector) ?? {}
   try {
@@ -87,14 +97,21 @@ async function requireNamespace(token: AccountToken, role: Role, reviewer: Revie
     if (Object.entries(wanted).every(([key, value]) => labels[key] === value)) return
   } catch (error) {
     if (!(error instanceof KubeError)) throw error
-    throw fault('permission.bare', 'namespace not authorized', { reason: `the labels of namespace "${token.namespace}" can not be read: ${error.message}` })
+    throw fault('permission.bare', 'namespace not authorized', {
+      reason: `the labels of namespace "${token.namespace}" can not be read: ${error.message}`,
+    })
   }
   throw fault('permission.bare', 'namespace not authorized', {
     reason: `namespace "${token.namespace}" is none of ${role.namespaces.join(', ') || 'no list'} and has not the labels of the selector`,
   })
 }
 
-async function review(reviewer: Reviewer, jwt: Secret, asked: readonly string[], signal: AbortSignal): Promise<TokenReviewStatus> {
+async function review(
+  reviewer: Reviewer,
+  jwt: Secret,
+  asked: readonly string[],
+  signal: AbortSignal,
+): Promise<TokenReviewStatus> {
   try {
     return await tokenReview(reviewer.client, jwt, asked, { bearer: reviewer.token ?? jwt, signal })
   } catch (error) {
@@ -109,7 +126,7 @@ function reviewFault(error: KubeError, reviewer: Reviewer): Fault {
   const own = origin === "the login's own token"
   if (error.code === 401) {
     const reason = own
-      ? 'the API server refuses the login\'s token: it has expired, its account was deleted, or it is not for the API server\'s audience'
+      ? "the API server refuses the login's token: it has expired, its account was deleted, or it is not for the API server's audience"
       : `the API server refuses the reviewer (${origin}): ${error.message}`
     return fault('permission.bare', 'permission denied', { reason })
   }
@@ -118,13 +135,22 @@ function reviewFault(error: KubeError, reviewer: Reviewer): Fault {
     return fault('permission.bare', 'permission denied', { reason })
   }
   if (error.code === 0) {
-    return fault('permission.bare', 'permission denied', { reason: `the API server at ${client.config.server} can not be reached: ${error.message}` })
+    return fault('permission.bare', 'permission denied', {
+      reason: `the API server at ${client.config.server} can not be reached: ${error.message}`,
+    })
   }
-  return fault('permission.bare', 'permission denied', { reason: `the API server answers the review with ${error.code}: ${error.message}` })
+  return fault('permission.bare', 'permission denied', {
+    reason: `the API server answers the review with ${error.code}: ${error.message}`,
+  })
 }
 
 const annotationPrefix = 'vault.hashicorp.com/alias-metadata-'
-const ownKeys = ['service_account_uid', 'service_account_name', 'service_account_namespace', 'service_account_secret_name']
+const ownKeys = [
+  'service_account_uid',
+  'service_account_name',
+  'service_account_namespace',
+  'service_account_secret_name',
+]
 
 async function annotationsOf(
   config: KubernetesConfig,
@@ -138,10 +164,13 @@ async function annotationsOf(
   let annotations: Record<string, string>
   try {
     const text = await reviewer.client.caller.text({ method: 'GET', path, bearer: reviewer.token ?? jwt, signal })
-    annotations = (JSON.parse(text) as { metadata?: { annotations?: Record<string, string> } }).metadata?.annotations ?? {}
+    annotations =
+      (JSON.parse(text) as { metadata?: { annotations?: Record<string, string> } }).metadata?.annotations ?? {}
   } catch (error) {
     if (!(error instanceof KubeError)) throw error
-    throw fault('permission.bare', 'permission denied', { reason: `the annotations of the account can not be read: ${error.message}` })
+    throw fault('permission.bare', 'permission denied', {
+      reason: `the annotations of the account can not be read: ${error.message}`,
+    })
   }
   const found = Object.entries(annotations).filter(([key]) => key.startsWith(annotationPrefix))
   const metadata = Object.fromEntries(found.map(([key, value]) => [key.slice(annotationPrefix.length), value]))
@@ -155,7 +184,12 @@ async function annotationsOf(
   return metadata
 }
 
-function granted(roleName: string, role: Role, token: AccountToken, annotations: Readonly<Record<string, string>>): Reply {
+function granted(
+  roleName: string,
+  role: Role,
+  token: AccountToken,
+  annotations: Readonly<Record<string, string>>,
+): Reply {
   const metadata = {
     service_account_uid: token.uid,
     service_account_name: token.name,
@@ -182,7 +216,8 @@ function granted(roleName: string, role: Role, token: AccountToken, annotations:
 export async function renewLogin(held: HeldLogin, state: KubernetesState): Promise<Granted> {
   const name = (held.login.internal as { role?: string }).role ?? ''
   const role = name === '' ? null : await state.parts.view.get(roleEntries.key(name))
-  if (role === null) throw fault('backend.failed_bare', `failed to renew entry: role ${name} does not exist during renewal`)
+  if (role === null)
+    throw fault('backend.failed_bare', `failed to renew entry: role ${name} does not exist during renewal`)
   const { ttl, maxTtl, period } = role.stored.parameters
   return { ttl, maxTtl, period }
 }
@@ -191,5 +226,8 @@ export const loginRow = row({
   path: 'login',
   fields,
   operations: { update: { access: 'login', summary: "Log in with a service account's token.", handler: login } },
-  help: { synopsis: "Log in with a service account's token.", description: 'The API server is asked whether the token is good.' },
+  help: {
+    synopsis: "Log in with a service account's token.",
+    description: 'The API server is asked whether the token is good.',
+  },
 })

@@ -35,8 +35,18 @@ export class Reviewers {
   /** @throws Fault when the CA that is to be used can't be read. */
   async current(config: KubernetesConfig): Promise<Reviewer> {
     const ca = await this.#ca(config)
-    const token = config.reviewerJwt !== '' ? config.reviewerJwt : config.disablesLocal ? null : await this.#file('token', localTokenMs)
-    const origin = config.reviewerJwt !== '' ? 'token_reviewer_jwt' : token === null ? "the login's own token" : "the pod's own token"
+    const token =
+      config.reviewerJwt !== ''
+        ? config.reviewerJwt
+        : config.disablesLocal
+          ? null
+          : await this.#file('token', localTokenMs)
+    const origin =
+      config.reviewerJwt !== ''
+        ? 'token_reviewer_jwt'
+        : token === null
+          ? "the login's own token"
+          : "the pod's own token"
     return { client: this.#clientFor(config.host, ca), token: token === null ? null : new Secret(token), origin }
   }
 

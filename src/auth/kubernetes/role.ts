@@ -6,7 +6,13 @@ import type { Input } from '#ground/fields/field.ts'
 import type { Call } from '#backend/call.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { drop, jsonEntries } from '#backend/storage.ts'
-import { applyTokenInput, noParameters, showTokenParameters, type StoredParameters, tokenFields } from '#backend/token-parameters.ts'
+import {
+  applyTokenInput,
+  noParameters,
+  showTokenParameters,
+  type StoredParameters,
+  tokenFields,
+} from '#backend/token-parameters.ts'
 import { fault } from '#protocol/fault.ts'
 import { type KubernetesState, row } from './state.ts'
 
@@ -31,8 +37,12 @@ const fields = {
   name: captured('Name of the role; case does not count.'),
   bound_service_account_names: commaList({ description: 'Accounts that may log in; globs, or * alone.' }),
   bound_service_account_namespaces: commaList({ description: 'Namespaces they are in; globs, or * alone.' }),
-  bound_service_account_namespace_selector: text({ description: 'Or a label selector for the namespace, in JSON or YAML.' }),
-  bound_service_account_uids: commaList({ description: 'UIDs of the accounts, in addition to their names (an extension).' }),
+  bound_service_account_namespace_selector: text({
+    description: 'Or a label selector for the namespace, in JSON or YAML.',
+  }),
+  bound_service_account_uids: commaList({
+    description: 'UIDs of the accounts, in addition to their names (an extension).',
+  }),
   audience: text({ description: 'Audience that the token must be made for.' }),
   alias_name_source: text({ description: 'What names the alias: serviceaccount_uid or serviceaccount_name.' }),
   ...tokenFields,
@@ -71,7 +81,10 @@ function checkMix(values: readonly string[]): void {
 function checked(role: Role): Role {
   if (role.names.length === 0) throw fault('request.invalid', '"bound_service_account_names" can not be empty')
   if (role.namespaces.length === 0 && role.namespaceSelector === '') {
-    throw fault('request.invalid', '"bound_service_account_namespaces" can not be empty if "bound_service_account_namespace_selector" is not set')
+    throw fault(
+      'request.invalid',
+      '"bound_service_account_namespaces" can not be empty if "bound_service_account_namespace_selector" is not set',
+    )
   }
   checkMix(role.names)
   checkMix(role.namespaces)
@@ -115,13 +128,17 @@ function checkAgainstMount({ stored }: Role, { parts }: KubernetesState): void {
   const max = parts.mount.maxTtl()
   if (stored.parameters.period > max) {
     const [asked, bound] = [formatGoDuration(stored.parameters.period), formatGoDuration(max)]
-    throw fault('request.invalid', `token period of '"${asked}"' is greater than the backend's maximum lease TTL of '"${bound}"'`)
+    throw fault(
+      'request.invalid',
+      `token period of '"${asked}"' is greater than the backend's maximum lease TTL of '"${bound}"'`,
+    )
   }
 }
 
 function warningsOf(role: Role, { parts }: KubernetesState): readonly string[] {
   const warnings: string[] = []
-  if (role.audience === '') warnings.push(`Role does not have an audience. In Vault v1.21+, specifying an audience on roles will be required.`)
+  if (role.audience === '')
+    warnings.push(`Role does not have an audience. In Vault v1.21+, specifying an audience on roles will be required.`)
   if (role.stored.parameters.maxTtl > parts.mount.maxTtl()) {
     warnings.push(
       "max_ttl is greater than the system or backend mount's maximum TTL value; issued tokens' max TTL value will be truncated",
@@ -189,6 +206,9 @@ export const roleRows = [
         },
       },
     },
-    help: { synopsis: 'Which service accounts may log in, and what they get.', description: 'Names and namespaces must both fit.' },
+    help: {
+      synopsis: 'Which service accounts may log in, and what they get.',
+      description: 'Names and namespaces must both fit.',
+    },
   }),
 ]

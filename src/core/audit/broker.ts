@@ -7,10 +7,19 @@ import type { LineWriter, SharedText } from './line.ts'
 import type { AuditedReply, AuditFailure, AuditSubject } from './subject.ts'
 
 /** An enabled device: where lines go and how they look there. */
-export type OpenDevice = { readonly path: string; readonly sink: FileDevice; readonly lines: LineWriter; readonly hasher: AuditHasher }
+export type OpenDevice = {
+  readonly path: string
+  readonly sink: FileDevice
+  readonly lines: LineWriter
+  readonly hasher: AuditHasher
+}
 
 /** One request's way through the audit: the text that both lines share is made once per device. */
-export type AuditTrail = { readonly subject: AuditSubject; readonly shared: readonly SharedText[]; readonly devices: readonly OpenDevice[] }
+export type AuditTrail = {
+  readonly subject: AuditSubject
+  readonly shared: readonly SharedText[]
+  readonly devices: readonly OpenDevice[]
+}
 
 /** No device took the lines: nothing may be answered, and nothing done. */
 export class AuditBlocked extends Error {
@@ -87,7 +96,8 @@ export class AuditBroker {
         this.#log.error('audit device failed to write', { device: device.path, error })
       }
     }
-    if (taken === 0 && this.#devices.length > 0) throw new AuditBlocked('no audit device took the entry', { cause: last })
+    if (taken === 0 && this.#devices.length > 0)
+      throw new AuditBlocked('no audit device took the entry', { cause: last })
   }
 
   /** SIGHUP. */

@@ -74,7 +74,8 @@ export class AuditDevices {
   /** @throws Fault with Vault's texts. @source openbao vault/audit.go enableAudit */
   async enable(asked: Omit<DeviceEntry, 'salt'>): Promise<void> {
     if (this.#entries.has(asked.path)) throw fault('request.invalid', 'path already in use')
-    if (this.#entries.size >= devicesMax) throw fault('request.invalid', `more than ${devicesMax} audit devices are not supported`)
+    if (this.#entries.size >= devicesMax)
+      throw fault('request.invalid', `more than ${devicesMax} audit devices are not supported`)
     if (asked.type !== 'file') {
       throw fault('request.invalid', `unknown backend type: "${asked.type}"; this server has: file`)
     }
@@ -124,7 +125,8 @@ export class AuditDevices {
     if (path === '') throw fault('request.invalid', 'file_path is required')
     if (path !== 'stdout' && path !== 'discard') this.#checkPath(path)
     const modeText = options['mode'] ?? '0600'
-    if (!/^0?[0-7]{1,4}$/.test(modeText)) throw fault('request.invalid', `mode "${modeText}" is no octal file mode, like 0600`)
+    if (!/^0?[0-7]{1,4}$/.test(modeText))
+      throw fault('request.invalid', `mode "${modeText}" is no octal file mode, like 0600`)
     const mode = Number.parseInt(modeText, 8)
     if (mode & 0o111) throw fault('request.invalid', 'mode with execute bits is refused for an audit file')
     try {
@@ -190,6 +192,7 @@ function flag(options: Readonly<Record<string, string>>, name: string, fallback:
 function whole(options: Readonly<Record<string, string>>, name: string, fallback = 0): number {
   const value = options[name]
   if (value === undefined) return fallback
-  if (!/^\d{1,12}$/.test(value)) throw fault('request.invalid', `audit option "${name}" must be a whole number, not "${value}"`)
+  if (!/^\d{1,12}$/.test(value))
+    throw fault('request.invalid', `audit option "${name}" must be a whole number, not "${value}"`)
   return Number(value)
 }

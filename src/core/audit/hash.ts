@@ -37,7 +37,8 @@ export class AuditHasher {
     if (value instanceof RawJson) return this.#render(parseJson(value.text), exempt, isExempt)
     if (Array.isArray(value)) {
       let out = '['
-      for (let i = 0; i < value.length; i++) out += (i === 0 ? '' : ',') + this.#render(value[i] as Json, exempt, isExempt)
+      for (let i = 0; i < value.length; i++)
+        out += (i === 0 ? '' : ',') + this.#render(value[i] as Json, exempt, isExempt)
       return `${out}]`
     }
     if (value instanceof NumberLiteral || !isJsonObject(value)) return renderJson(value)

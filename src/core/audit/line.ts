@@ -53,10 +53,12 @@ export class LineWriter {
     if (subject.data !== null) {
       request += `,"data":${this.#hasher.json(subject.data, subject.mount?.openRequestKeys ?? noKeys)}`
     }
-    if (subject.remoteAddress !== '') request += `,"remote_address":"${subject.remoteAddress}","remote_port":${subject.remotePort}`
+    if (subject.remoteAddress !== '')
+      request += `,"remote_address":"${subject.remoteAddress}","remote_port":${subject.remotePort}`
     if (subject.wrapTtl > 0) request += `,"wrap_ttl":${subject.wrapTtl}`
     if (subject.headers !== null) request += `,"headers":${this.#headers(subject.headers)}`
-    if (subject.certificateSerial !== null) request += `,"client_certificate_serial_number":${quoted(subject.certificateSerial)}`
+    if (subject.certificateSerial !== null)
+      request += `,"client_certificate_serial_number":${quoted(subject.certificateSerial)}`
     return { auth, request: `${request}}` }
   }
 
@@ -106,7 +108,8 @@ export class LineWriter {
     head += `,"policies":${texts(token.policies)},"token_policies":${texts(token.tokenPolicies)}`
     if (token.identityPolicies.length > 0) head += `,"identity_policies":${texts(token.identityPolicies)}`
     let tail = ''
-    if (token.metadata !== null && Object.keys(token.metadata).length > 0) tail += `,"metadata":${canonicalJson(token.metadata)}`
+    if (token.metadata !== null && Object.keys(token.metadata).length > 0)
+      tail += `,"metadata":${canonicalJson(token.metadata)}`
     if (token.numUses > 0) tail += `,"num_uses":${token.numUses}`
     if (token.entityId !== '') tail += `,"entity_id":"${token.entityId}"`
     tail += `,"token_type":"${token.type}"`

@@ -1,11 +1,22 @@
-import { type Maybe } from '#ground/base/brand.ts'
+import type { Maybe } from '#ground/base/brand.ts'
 import { type Seconds, seconds } from '#ground/base/clock.ts'
-import { bool, captured, durationSeconds, int, optionalText, shown, stringList, stringMap, text } from '#ground/fields/kit.ts'
+import {
+  bool,
+  captured,
+  durationSeconds,
+  int,
+  optionalText,
+  shown,
+  stringList,
+  stringMap,
+  text,
+} from '#ground/fields/kit.ts'
 import type { Input } from '#ground/fields/field.ts'
 import type { Call } from '#backend/call.ts'
 import { type Engine, type Row, rowOf, type TokenKey } from '#backend/engine.ts'
 import { empty, type Reply } from '#backend/reply.ts'
 import type { TokenEntry } from '#core/tokens/entry.ts'
+import type { LiveToken } from '#core/tokens/live.ts'
 import { normalPolicies } from '#core/tokens/register.ts'
 import type { Renewals } from '#core/tokens/renewal.ts'
 import { authBlock, lookupData } from '#core/tokens/render.ts'
@@ -16,10 +27,10 @@ import { fault } from '#protocol/fault.ts'
 export type TokenState = {
   readonly tokens: Tokens
   readonly renewals: Renewals
-  policyExists(name: string): Maybe<boolean>
-  identityPolicies(entityId: string): Maybe<readonly string[]>
-  /** The key of the caller's token, which a call doesn't carry. */
-  callerKey(call: Call): Promise<{ key: TokenKey; entry: TokenEntry; token: string } | null>
+  policyExists(name: string): Promise<boolean>
+  identityPolicies(entityId: string): Promise<readonly string[]>
+  /** The caller's token, which a call doesn't carry; null without one. */
+  callerOf(call: Call): LiveToken | null
 }
 
 const row = rowOf<TokenState>()
@@ -62,7 +73,7 @@ function positive(value: string, name: string): Seconds {
 /** @source openbao vault/token_store.go handleCreateCommon: the order of the checks is that of server-core 3.2 */
 async function create(call: Call<CreateInput>, state: TokenState, isOrphanPath: boolean): Promise<Reply> {
   const { input } = call
-  const parent = await state.callerKey(call)
+  const parent = state.callerOf(call)
   if (parent === null) throw fault('request.invalid', 'parent token lookup failed: no parent found')
   if (parent.entry.numUses > 0 || parent.entry.numUses < 0) {
     throw fault('request.invalid', 'restricted use token cannot generate child tokens')
@@ -70,7 +81,8 @@ async function create(call: Call<CreateInput>, state: TokenState, isOrphanPath: 
   const hasSudo = call.caller?.isRoot === true || (await call.may(`${call.mountPath}${call.path}`, 'sudo')).allowed
   checkType(input)
   if (input.num_uses < 0) throw fault('request.invalid', 'number of uses cannot be negative')
-  if (input.entity_alias !== '') throw fault('request.invalid', "'entity_alias' is only allowed in combination with token role")
+  if (input.entity_alias !== '')
+    throw fault('request.invalid', "'entity_alias' is only allowed in combination with token role")
   if (input.id !== undefined) checkId(input.id, hasSudo)
   const policies = choosePolicies(input, parent.entry, hasSudo)
   const isOrphan = isOrphanPath || input.no_parent
@@ -78,10 +90,17 @@ async function create(call: Call<CreateInput>, state: TokenState, isOrphanPath: 
     throw fault('request.invalid', 'root or sudo privileges required to create orphan token')
   }
   const period = positive(input.period, 'period')
-  if (period > 0 && !hasSudo) throw fault('request.invalid', 'root or sudo privileges required to create periodic token')
+  if (period > 0 && !hasSudo)
+    throw fault('request.invalid', 'root or sudo privileges required to create periodic token')
   const ttl = positive(input.ttl !== '' ? input.ttl : input.lease, 'ttl')
   const explicitMaxTtl = positive(input.explicit_max_ttl, 'explicit_max_ttl')
-  if (policies.includes('root') && parent.entry.expiresAt !== null && ttl === 0 && period === 0 && explicitMaxTtl === 0) {
+  if (
+    policies.includes('root') &&
+    parent.entry.expiresAt !== null &&
+    ttl === 0 &&
+    period === 0 &&
+    explicitMaxTtl === 0
+  ) {
     throw fault('request.invalid', 'expiring root tokens cannot create non-expiring root tokens')
   }
   if (input.id !== undefined && (await state.tokens.entry(state.tokens.key(input.id))) !== null) {
@@ -94,7 +113,10 @@ async function create(call: Call<CreateInput>, state: TokenState, isOrphanPath: 
       id: input.id ?? null,
       policies,
       metadata: Object.keys(input.meta).length === 0 ? null : input.meta,
-      displayName: `token-${input.display_name}`.replace(/^token-token$/, 'token').replace(/[^a-zA-Z0-9-]/g, '-').replace(/-$/, ''),
+      displayName: `token-${input.display_name}`
+        .replace(/^token-token$/, 'token')
+        .replace(/[^a-zA-Z0-9-]/g, '-')
+        .replace(/-$/, ''),
       path: `${call.mountPath}create${isOrphanPath ? '-orphan' : ''}`,
       isOrphan,
       renewable: input.renewable,
@@ -118,7 +140,8 @@ function checkId(id: string, hasSudo: boolean): void {
   if (id.startsWith('hvs.')) throw fault('request.invalid', "custom token ID cannot have the 'hvs.' prefix")
   if (id.startsWith('s.')) throw fault('request.invalid', "custom token ID cannot have the 's.' prefix")
   if (id.includes('.')) throw fault('request.invalid', "custom token ID cannot have a '.' in the value")
-  if (id.trim() !== id || id === '') throw fault('request.invalid', 'a token ID is not empty and has no blanks around it')
+  if (id.trim() !== id || id === '')
+    throw fault('request.invalid', 'a token ID is not empty and has no blanks around it')
 }
 
 /** @source server-core 3.4 */
@@ -149,18 +172,17 @@ async function unknownPolicies(policies: readonly string[], state: TokenState): 
   return warnings
 }
 
-async function lookup(call: Call, state: TokenState, token: string): Promise<Reply> {
-  const key = state.tokens.key(token)
-  const entry = await state.tokens.entry(key)
-  if (entry === null || !state.tokens.isAlive(entry)) throw fault('permission.bare', 'bad token')
-  return { kind: 'data', data: lookupData(token, entry, await state.identityPolicies(entry.entityId), call.now()) }
+function lookup(call: Call, state: TokenState, token: string): Maybe<Reply> {
+  const live = state.tokens.find(token)
+  return live instanceof Promise ? live.then(one => described(call, one)) : described(call, live)
 }
 
-async function lookupSelf(call: Call, state: TokenState): Promise<Reply> {
-  const caller = await state.callerKey(call)
-  if (caller === null) throw fault('permission.bare', 'bad token')
-  return lookup(call, state, caller.token)
+function described(call: Call, live: LiveToken | null): Reply {
+  if (live === null) throw fault('permission.bare', 'bad token')
+  return { kind: 'data', data: lookupData(live.audited.token, live.entry, live.caller.identityPolicies, call.now()) }
 }
+
+const lookupSelf = (call: Call, state: TokenState): Reply => described(call, state.callerOf(call))
 
 async function found(accessor: string, state: TokenState): Promise<{ key: TokenKey; entry: TokenEntry }> {
   if (accessor === '') throw fault('request.invalid', '1 error occurred:\n\t* missing accessor\n\n')
@@ -185,13 +207,21 @@ export const tokenRows: readonly Row<TokenState>[] = [
   row({
     path: 'create',
     fields: createFields,
-    operations: { update: { access: 'policy', summary: 'Create a token.', handler: (call, state) => create(call, state, false) } },
+    operations: {
+      update: { access: 'policy', summary: 'Create a token.', handler: (call, state) => create(call, state, false) },
+    },
     help: createHelp,
   }),
   row({
     path: 'create-orphan',
     fields: createFields,
-    operations: { update: { access: 'policy', summary: 'Create an orphan token.', handler: (call, state) => create(call, state, true) } },
+    operations: {
+      update: {
+        access: 'policy',
+        summary: 'Create an orphan token.',
+        handler: (call, state) => create(call, state, true),
+      },
+    },
     help: createHelp,
   }),
   row({
@@ -203,10 +233,14 @@ export const tokenRows: readonly Row<TokenState>[] = [
         access: 'policy',
         summary: 'Look up a token.',
         reply: { id: shown.text('The token.'), ttl: shown.int('Seconds left; 0 never ends.') },
-        handler: (call, state) => (call.input.token === '' ? lookupSelf(call, state) : lookup(call, state, call.input.token)),
+        handler: (call, state) =>
+          call.input.token === '' ? lookupSelf(call, state) : lookup(call, state, call.input.token),
       },
     },
-    help: { synopsis: 'Show what is known of a token.', description: 'Without a token in the body: of the one that asks.' },
+    help: {
+      synopsis: 'Show what is known of a token.',
+      description: 'Without a token in the body: of the one that asks.',
+    },
   }),
   row({
     path: 'lookup-self',
@@ -230,7 +264,10 @@ export const tokenRows: readonly Row<TokenState>[] = [
         },
       },
     },
-    help: { synopsis: 'Show what is known of a token, by its accessor.', description: 'The token itself is not shown.' },
+    help: {
+      synopsis: 'Show what is known of a token, by its accessor.',
+      description: 'The token itself is not shown.',
+    },
   }),
   row({
     path: 'renew',
@@ -245,7 +282,10 @@ export const tokenRows: readonly Row<TokenState>[] = [
         },
       },
     },
-    help: { synopsis: 'Extend the life of a token.', description: 'The increment counts from now; the maximum TTL bounds it.' },
+    help: {
+      synopsis: 'Extend the life of a token.',
+      description: 'The increment counts from now; the maximum TTL bounds it.',
+    },
   }),
   row({
     path: 'renew-self',
@@ -255,13 +295,16 @@ export const tokenRows: readonly Row<TokenState>[] = [
         access: 'policy',
         summary: 'Renew the calling token.',
         async handler(call, state) {
-          const caller = await state.callerKey(call)
+          const caller = state.callerOf(call)
           if (caller === null) throw fault('request.invalid', 'token not found')
-          return renew(call, state, caller.key, caller.token, call.input.increment)
+          return renew(call, state, caller.key, caller.audited.token, call.input.increment)
         },
       },
     },
-    help: { synopsis: 'Extend the life of the calling token.', description: 'The increment counts from now; the maximum TTL bounds it.' },
+    help: {
+      synopsis: 'Extend the life of the calling token.',
+      description: 'The increment counts from now; the maximum TTL bounds it.',
+    },
   }),
   row({
     path: 'renew-accessor',
@@ -302,7 +345,7 @@ export const tokenRows: readonly Row<TokenState>[] = [
         access: 'policy',
         summary: 'Revoke the calling token and its children.',
         async handler(call, state) {
-          const caller = await state.callerKey(call)
+          const caller = state.callerOf(call)
           if (caller !== null) await state.tokens.revoke(caller.key)
           return empty
         },
@@ -347,7 +390,10 @@ export const tokenRows: readonly Row<TokenState>[] = [
   }),
   row({
     path: 'accessors',
-    fields: { after: captured('List after this accessor.'), limit: int({ description: 'At most so many; 0 = all.', from: 'query' }) },
+    fields: {
+      after: captured('List after this accessor.'),
+      limit: int({ description: 'At most so many; 0 = all.', from: 'query' }),
+    },
     operations: {
       list: {
         access: 'sudo',
@@ -368,7 +414,10 @@ async function allAccessors(tokens: Tokens, limit: number): Promise<readonly str
   const max = limit > 0 ? Math.min(limit, accessorsMax) : accessorsMax
   for (;;) {
     const after = keys.at(-1)
-    const page = await tokens.accessors({ ...(after !== undefined && { after }), limit: Math.min(1_000, max - keys.length) })
+    const page = await tokens.accessors({
+      ...(after !== undefined && { after }),
+      limit: Math.min(1_000, max - keys.length),
+    })
     keys.push(...page.keys)
     if (!page.more || keys.length >= max) return keys
   }

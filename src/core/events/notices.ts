@@ -7,7 +7,10 @@ export const watchedMax = 256
 export const queueMax = 64
 
 /** One subscriber: what it watches, and what waits for it. */
-export type Subscription = { readonly paths: ReadonlySet<string>; read(signal: AbortSignal): AsyncIterable<Notice> } & Disposable
+export type Subscription = {
+  readonly paths: ReadonlySet<string>
+  read(signal: AbortSignal): AsyncIterable<Notice>
+} & Disposable
 
 class Subscriber implements Subscription {
   readonly paths: ReadonlySet<string>

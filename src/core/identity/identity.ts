@@ -72,7 +72,9 @@ export class Identity {
     return this.#keeper.exclusively(indexKey, async () => {
       const id = (await this.#keeper.get(indexKey, aliasCodec)) as string | null
       const entity = id === null ? null : await this.entity(id)
-      return register(entity === null ? this.#created(indexKey, mountAccessor, alias) : this.#refreshed(entity, mountAccessor, alias))
+      return register(
+        entity === null ? this.#created(indexKey, mountAccessor, alias) : this.#refreshed(entity, mountAccessor, alias),
+      )
     })
   }
 

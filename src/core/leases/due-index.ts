@@ -149,7 +149,8 @@ export class DueIndex {
     } catch (error) {
       if (this.#abort.signal.aborted) return
       const attempts = (failed?.attempts ?? 0) + 1
-      const waitMs = Math.min(1000 * 2 ** Math.min(attempts, 20), retryMsMax) * (0.75 + 0.5 * this.#world.entropy.fraction())
+      const waitMs =
+        Math.min(1000 * 2 ** Math.min(attempts, 20), retryMsMax) * (0.75 + 0.5 * this.#world.entropy.fraction())
       this.#failures.set(key, { attempts, after: now + waitMs })
       this.#world.log.warn('something due failed; it is tried again', { kind: due.kind, attempts, error })
       this.#arm(now + waitMs)
@@ -159,6 +160,10 @@ export class DueIndex {
   #parse(key: string): Due {
     const rest = key.slice(this.#prefix.length)
     const slash = rest.indexOf('/', digits + 1)
-    return { at: instant(Number(rest.slice(0, digits))), kind: rest.slice(digits + 1, slash), id: rest.slice(slash + 1) }
+    return {
+      at: instant(Number(rest.slice(0, digits))),
+      kind: rest.slice(digits + 1, slash),
+      id: rest.slice(slash + 1),
+    }
   }
 }

@@ -101,9 +101,7 @@ export class Mounts {
       this.#checkOptions(engine, entry)
       await this.#open(entry, engine)
       try {
-        await this.#options.keeper.commit([
-          { key: this.#entryKey(entry.uuid), codec: mountCodec, entry },
-        ])
+        await this.#options.keeper.commit([{ key: this.#entryKey(entry.uuid), codec: mountCodec, entry }])
       } catch (error) {
         this.#byPath.delete(fullPath(entry))
         throw error
@@ -202,7 +200,8 @@ export class Mounts {
     const facts = this.#facts(entry)
     const needed: Record<string, unknown> = {}
     for (const name of engine.needs ?? []) {
-      if (services[name] === undefined) throw fault('internal', 'internal error', { reason: `engine ${engine.type} needs ${name}` })
+      if (services[name] === undefined)
+        throw fault('internal', 'internal error', { reason: `engine ${engine.type} needs ${name}` })
       needed[name] = services[name]
     }
     const parts: Parts = {

@@ -49,7 +49,8 @@ export class Router {
       const found = expression.exec(path) ?? (path === bare ? null : expression.exec(bare))
       if (found === null) continue
       const captures: Record<string, string> = {}
-      for (let i = 0; i < names.length; i++) captures[names[i]!] = row.foldCase ? found[i + 1]!.toLowerCase() : found[i + 1]!
+      for (let i = 0; i < names.length; i++)
+        captures[names[i]!] = row.foldCase ? found[i + 1]!.toLowerCase() : found[i + 1]!
       return { row, captures }
     }
     return null

@@ -12,10 +12,15 @@ const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
  * the header says so and the first byte that isn't blank begins no JSON.
  * @throws Fault @source openbao http/logical.go isForm, http/json.go
  */
-export function readValues(body: Bytes, contentType: string | undefined, limits: JsonLimits): Readonly<Record<string, Json>> {
+export function readValues(
+  body: Bytes,
+  contentType: string | undefined,
+  limits: JsonLimits,
+): Readonly<Record<string, Json>> {
   if (body.length === 0) return nothing
   const text = decoder.decode(body)
-  if (contentType?.startsWith('application/x-www-form-urlencoded') && !/^\s*[{[]/.test(text.slice(0, 512))) return readForm(text)
+  if (contentType?.startsWith('application/x-www-form-urlencoded') && !/^\s*[{[]/.test(text.slice(0, 512)))
+    return readForm(text)
   let value: Json
   try {
     value = parseJson(text, { limits, isTrailingIgnored: true })
@@ -26,7 +31,8 @@ export function readValues(body: Bytes, contentType: string | undefined, limits:
     throw fault('request.invalid', `${lead}: ${error.message}`)
   }
   if (value === null) return nothing
-  if (!isJsonObject(value)) throw fault('request.invalid', 'failed to decode JSON input: the body must be a JSON object')
+  if (!isJsonObject(value))
+    throw fault('request.invalid', 'failed to decode JSON input: the body must be a JSON object')
   return value
 }
 

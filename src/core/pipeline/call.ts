@@ -5,6 +5,7 @@ import type { HttpRequest } from '#ground/http/message.ts'
 import type { Json } from '#ground/text/json.ts'
 import type { Call, Caller, WrapAsk } from '#backend/call.ts'
 import { type NamespaceRef, rootNamespace } from '#backend/namespace.ts'
+import type { LiveToken } from '#core/tokens/live.ts'
 import type { Operation, Verdict } from '#protocol/verdict.ts'
 
 export type CallParts = {
@@ -19,7 +20,7 @@ export type CallParts = {
   raw: Bytes | null
   request: HttpRequest
   remoteAddress: string
-  caller: Caller | null
+  live: LiveToken | null
   world: World
   /** ms; null = without limit. */
   deadlineMs: number | null
@@ -59,7 +60,7 @@ export class RequestCall implements Call {
     this.headers = parts.request.headers
     this.peer = parts.request.peer
     this.remoteAddress = parts.remoteAddress
-    this.caller = parts.caller
+    this.caller = parts.live?.caller ?? null
     this.#parts = parts
   }
 
@@ -83,4 +84,11 @@ export class RequestCall implements Call {
   now(): Instant {
     return this.#parts.world.clock.now()
   }
+
+  static tokenOf(call: Call): LiveToken | null {
+    return call instanceof RequestCall ? call.#parts.live : null
+  }
 }
+
+/** The token behind a call: for the server's own token engine, and for nobody else (no engine imports the core). */
+export const tokenOf = (call: Call): LiveToken | null => RequestCall.tokenOf(call)

@@ -102,7 +102,8 @@ export class Exchange {
     this.#checkNamespace()
     const limited = this.#options.quotas.beforeBody(this.#request, this.#target.path)
     if (limited !== null) return limited
-    const body = this.#request.body.length === 0 ? noBytes : this.#request.body.bytes(this.#options.settings.bodyBytesMax)
+    const body =
+      this.#request.body.length === 0 ? noBytes : this.#request.body.bytes(this.#options.settings.bodyBytesMax)
     return body instanceof Promise ? body.then(bytes => this.#read(bytes)) : this.#read(body)
   }
 
@@ -140,7 +141,8 @@ export class Exchange {
   }
 
   #admit(live: LiveToken | null): Maybe<Answer> {
-    if (live === null) throw fault('token.invalid', invalidTokenText, { reason: 'the token is unknown, expired, revoked or used up' })
+    if (live === null)
+      throw fault('token.invalid', invalidTokenText, { reason: 'the token is unknown, expired, revoked or used up' })
     const { boundCidrs } = live.entry
     if (boundCidrs.length > 0 && !boundCidrs.some(cidr => cidrContains(parseCidr(cidr), this.#address()))) {
       throw fault('token.invalid', invalidTokenText, { reason: `the token is bound to ${boundCidrs.join(', ')}` })
@@ -151,7 +153,8 @@ export class Exchange {
     this.#live = live
     if (live.entry.numUses === 0) return this.#prepare()
     return this.#house!.tokens.useOne(live.key).then(left => {
-      if (left === null) throw fault('token.invalid', invalidTokenText, { reason: 'the last use of the token was taken' })
+      if (left === null)
+        throw fault('token.invalid', invalidTokenText, { reason: 'the last use of the token was taken' })
       this.#usesLeft = left
       return this.#prepare()
     })
@@ -166,7 +169,8 @@ export class Exchange {
       throw error
     }
     this.#call = this.#makeCall()
-    if (this.#operation !== 'update' || this.#row.exists === undefined || this.#action.access !== 'policy') return this.#authorise()
+    if (this.#operation !== 'update' || this.#row.exists === undefined || this.#action.access !== 'policy')
+      return this.#authorise()
     const exists = this.#row.exists(this.#call, this.#mount!.state)
     return exists instanceof Promise ? exists.then(is => this.#settle(is)) : this.#settle(exists)
   }
@@ -181,7 +185,8 @@ export class Exchange {
 
   #authorise(): Maybe<Answer> {
     const access = this.#action?.access ?? (this.#operation === 'help' ? 'token' : 'policy')
-    if (this.#live === null || this.#house === null || (access !== 'policy' && access !== 'sudo')) return this.#judged(null)
+    if (this.#live === null || this.#house === null || (access !== 'policy' && access !== 'sudo'))
+      return this.#judged(null)
     const withValues = this.#operation === 'create' || this.#operation === 'update' || this.#operation === 'patch'
     const verdict = this.#house.judge(this.#live, {
       path: this.#target.path,
@@ -196,6 +201,11 @@ export class Exchange {
     this.#verdict = verdict
     if (verdict !== null) {
       if (!verdict.allowed) throw fault('permission.denied', 'permission denied', { reason: verdict.reason })
+      if (verdict.demands !== null) {
+        throw fault('permission.denied', 'permission denied', {
+          reason: `the rule "${verdict.pattern ?? ''}" asks for a second factor or a control group, which this server does not have`,
+        })
+      }
       if (this.#action?.access === 'sudo' && !verdict.hasSudo) {
         throw fault('permission.denied', 'permission denied', {
           reason: `${this.#target.path} needs "sudo" beside the capability of the operation; the rule "${verdict.pattern ?? ''}" doesn't grant it`,
@@ -258,7 +268,8 @@ export class Exchange {
   }
 
   #close(finished: Finished): Maybe<Answer> {
-    if (this.#trail !== null && finished.audited !== null) this.#house!.audit.response(this.#trail, finished.audited, null)
+    if (this.#trail !== null && finished.audited !== null)
+      this.#house!.audit.response(this.#trail, finished.audited, null)
     if (finished.answer.status === 101) this.#house?.audit.flush()
     return this.#spend(finished.answer)
   }
@@ -348,7 +359,7 @@ export class Exchange {
       raw: this.#raw,
       request: this.#request,
       remoteAddress: this.#address(),
-      caller: this.#live?.caller ?? null,
+      live: this.#live,
       world: this.#options.world,
       deadlineMs: this.#action?.deadline === false ? null : this.#options.settings.requestMsMax,
       may: (path, operation) => this.#may(path, operation),
@@ -357,7 +368,12 @@ export class Exchange {
 
   #may(path: string, operation: Operation | 'sudo'): Maybe<Verdict> {
     if (this.#live === null || this.#house === null) throw fault('token.invalid', 'permission denied')
-    const verdict = this.#house.judge(this.#live, { path, operation: operation === 'sudo' ? 'update' : operation, values: null, wrapTtl: 0 })
+    const verdict = this.#house.judge(this.#live, {
+      path,
+      operation: operation === 'sudo' ? 'update' : operation,
+      values: null,
+      wrapTtl: 0,
+    })
     if (operation !== 'sudo') return verdict
     const sudo = (one: Verdict): Verdict => Object.create(one, { allowed: { value: one.hasSudo } }) as Verdict
     return verdict instanceof Promise ? verdict.then(sudo) : sudo(verdict)

@@ -43,20 +43,31 @@ export function finish(ending: Ending, reply: Reply): Maybe<Finished> {
     case 'empty':
       return reply.warnings?.length || (ending.operation === 'read' && !reply.warnings)
         ? emptyWithWarnings(ending, reply)
-        : { answer: { status: 204, headers: answerHeaders(ending.id, reply.headers), body: null }, audited: nothingAudited }
+        : {
+            answer: { status: 204, headers: answerHeaders(ending.id, reply.headers), body: null },
+            audited: nothingAudited,
+          }
     case 'missing':
       return notFound(ending, reply)
     case 'list':
       return listed(ending, reply)
     case 'data':
-      return enveloped(ending, reply, { data: reply.data, status: reply.status ?? 200, topLevel: reply.topLevel ? reply.data : null })
+      return enveloped(ending, reply, {
+        data: reply.data,
+        status: reply.status ?? 200,
+        topLevel: reply.topLevel ? reply.data : null,
+      })
     case 'auth':
       return enveloped(ending, reply, { data: null, status: 200, topLevel: null, auth: reply.auth })
     case 'lease':
       throw fault('internal', 'internal error', { reason: 'leases are not registered by this version' })
     case 'bare':
       return {
-        answer: { status: reply.status, headers: answerHeaders(ending.id, reply.headers), body: `${renderJson(reply.body)}\n` },
+        answer: {
+          status: reply.status,
+          headers: answerHeaders(ending.id, reply.headers),
+          body: `${renderJson(reply.body)}\n`,
+        },
         audited: { ...nothingAudited, data: reply.audited ?? reply.body },
       }
     case 'raw':
@@ -76,7 +87,9 @@ function notFound(ending: Ending, reply: Reply): Finished {
 }
 
 function emptyWithWarnings(ending: Ending, reply: Reply): Finished {
-  return reply.warnings?.length ? enveloped(ending, reply, { data: null, status: 200, topLevel: null }) : notFound(ending, reply)
+  return reply.warnings?.length
+    ? enveloped(ending, reply, { data: null, status: 200, topLevel: null })
+    : notFound(ending, reply)
 }
 
 function listed(ending: Ending, reply: Extract<Reply, { kind: 'list' }>): Finished {
@@ -88,7 +101,10 @@ function listed(ending: Ending, reply: Extract<Reply, { kind: 'list' }>): Finish
 function passedOn(ending: Ending, reply: Extract<Reply, { kind: 'raw' | 'stream' | 'upgrade' }>): Finished {
   const audited = { ...nothingAudited, data: reply.audited ?? null }
   if (reply.kind === 'upgrade') {
-    return { answer: { status: 101, headers: reply.headers, upgrade: (socket, head) => reply.run(socket, head) }, audited }
+    return {
+      answer: { status: 101, headers: reply.headers, upgrade: (socket, head) => reply.run(socket, head) },
+      audited,
+    }
   }
   const headers = answerHeaders(ending.id, reply.headers).map(([name, value]) =>
     name === 'Content-Type' ? ([name, reply.contentType] as const) : ([name, value] as const),
@@ -121,7 +137,8 @@ function enveloped(ending: Ending, reply: Reply, content: Content): Finished {
 function allWarnings(ending: Ending, own: readonly string[] | undefined): readonly string[] {
   if (ending.unknown.length === 0 && ending.replaced.length === 0) return own ?? []
   const more: string[] = [...(own ?? [])]
-  if (ending.unknown.length > 0) more.push(`Endpoint ignored these unrecognized parameters: [${ending.unknown.join(' ')}]`)
+  if (ending.unknown.length > 0)
+    more.push(`Endpoint ignored these unrecognized parameters: [${ending.unknown.join(' ')}]`)
   if (ending.replaced.length > 0) {
     more.push(
       `Endpoint replaced the value of these parameters with the values captured from the endpoint's path: [${ending.replaced.join(' ')}]`,

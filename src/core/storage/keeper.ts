@@ -66,7 +66,9 @@ export class Keeper {
     if (known !== undefined) return known
     this.#check()
     const sealed = this.#options.store.get(key)
-    return sealed instanceof Promise ? sealed.then(bytes => this.#decoded(key, codec, bytes)) : this.#decoded(key, codec, sealed)
+    return sealed instanceof Promise
+      ? sealed.then(bytes => this.#decoded(key, codec, bytes))
+      : this.#decoded(key, codec, sealed)
   }
 
   #decoded(key: string, codec: Codec<unknown>, sealed: Bytes | null): Maybe<unknown> {
@@ -90,7 +92,9 @@ export class Keeper {
     try {
       entry = codec.decode(plain)
     } catch (error) {
-      throw new Error(`the entry at ${key} can't be read: it was written by another version, or is damaged`, { cause: error })
+      throw new Error(`the entry at ${key} can't be read: it was written by another version, or is damaged`, {
+        cause: error,
+      })
     }
     this.#cache.set(key, entry, plain.length)
     return entry
@@ -176,7 +180,12 @@ export class Keeper {
     return mine
   }
 
-  async #apply<R>(key: string, codec: Codec<unknown>, now: unknown, change: (now: unknown) => KeeperChange<R>): Promise<R> {
+  async #apply<R>(
+    key: string,
+    codec: Codec<unknown>,
+    now: unknown,
+    change: (now: unknown) => KeeperChange<R>,
+  ): Promise<R> {
     const { entry, also, result } = change(now)
     const writes: KeeperWrite[] = []
     if (entry !== undefined) writes.push({ key, codec, entry })
@@ -201,7 +210,8 @@ export class Keeper {
   }
 
   #check(): void {
-    if (this.#failure) throw new Error('the store failed; restart the server once the cause is mended', { cause: this.#failure.error })
+    if (this.#failure)
+      throw new Error('the store failed; restart the server once the cause is mended', { cause: this.#failure.error })
   }
 
   #fail(error: unknown): void {

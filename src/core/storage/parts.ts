@@ -62,7 +62,10 @@ function marked(mark: number, bytes: Bytes): Bytes {
 export function openWhole(key: string, sealed: Bytes, barrier: Sealer, store: Store): Maybe<Bytes> {
   const plain = barrier.open(key, sealed)
   if (plain[0] === wholeMark) return plain.subarray(1)
-  const { generation, count } = JSON.parse(Buffer.from(plain.subarray(1)).toString()) as { generation: string; count: number }
+  const { generation, count } = JSON.parse(Buffer.from(plain.subarray(1)).toString()) as {
+    generation: string
+    count: number
+  }
   return gather(key, generation, count, barrier, store)
 }
 

@@ -91,7 +91,8 @@ export class MountView implements View {
 }
 
 function checkedId(id: string): string {
-  if (id.length > keyBytesMax / 4 && Buffer.byteLength(id) > keyBytesMax - 256) throw new KeyProblem('the path is too long')
+  if (id.length > keyBytesMax / 4 && Buffer.byteLength(id) > keyBytesMax - 256)
+    throw new KeyProblem('the path is too long')
   if (id.includes('//') || id.startsWith('/') || id.endsWith('/')) throw new KeyProblem('the path has an empty segment')
   if (id === '.' || id === '..' || /(^|\/)\.\.?(\/|$)/.test(id)) throw new KeyProblem('relative paths not supported')
   return id

@@ -39,7 +39,11 @@ export type TokenEntry = {
 export type AccessorEntry = { readonly token: TokenKey }
 
 export const tokenCodec: Codec<TokenEntry> = { prefix: 'id/', encode: jsonBytes.encode, decode: jsonBytes.decode }
-export const accessorCodec: Codec<AccessorEntry> = { prefix: 'accessor/', encode: jsonBytes.encode, decode: jsonBytes.decode }
+export const accessorCodec: Codec<AccessorEntry> = {
+  prefix: 'accessor/',
+  encode: jsonBytes.encode,
+  decode: jsonBytes.decode,
+}
 /** `child/<parent>/<child>`: who dies with whom. */
 export const childCodec: Codec<true> = { prefix: 'child/', encode: () => new Uint8Array(0), decode: () => true }
 /** `dying/<token>`: a tree whose root is dead and whose rest is being removed; resumed after a restart. */

@@ -2,6 +2,7 @@ import { type Instant, instant, type Seconds, seconds } from '#ground/base/clock
 import type { Login, NewToken, TokenParameters } from '#backend/login.ts'
 import type { TokenKey } from '#backend/engine.ts'
 import type { Identity } from '#core/identity/identity.ts'
+import { normalPolicyName } from '#core/policy/names.ts'
 import { fault } from '#protocol/fault.ts'
 import type { TokenEntry } from './entry.ts'
 import type { Issued, Tokens } from './tokens.ts'
@@ -19,7 +20,7 @@ const none = seconds(0)
 
 /** Sorted, lower case, without doubles and blanks; `root` stands alone. @source server-core 3.4 */
 export function normalPolicies(names: readonly string[]): readonly string[] {
-  const clean = [...new Set(names.map(name => name.trim().toLowerCase()).filter(name => name !== ''))].sort()
+  const clean = [...new Set(names.map(normalPolicyName).filter(name => name !== ''))].sort()
   return clean.includes('root') ? ['root'] : clean
 }
 
@@ -71,7 +72,8 @@ export async function registerLogin(
     mountAccessor: mount.accessor,
     login: { alias: login.alias, metadata: login.metadata, parameters, internal: login.internal },
   }
-  if (login.alias === null) return { ...(await house.tokens.issue(entry)), identityPolicies: [], warnings: grant.warnings }
+  if (login.alias === null)
+    return { ...(await house.tokens.issue(entry)), identityPolicies: [], warnings: grant.warnings }
   if (login.alias.name === '') throw fault('backend.failed_bare', 'missing name in alias')
   return house.identity.atLogin(mount.accessor, login.alias, async ({ entity, writes }) => {
     if (entity.isDisabled) {
@@ -92,7 +94,10 @@ function checkKind(parameters: TokenParameters, mount: LoginMount): void {
 }
 
 const displayName = (mountPath: string, name: string): string => {
-  const mount = mountPath.replace(/^auth\//, '').replace(/\/$/, '').replaceAll('/', '-')
+  const mount = mountPath
+    .replace(/^auth\//, '')
+    .replace(/\/$/, '')
+    .replaceAll('/', '-')
   return name === '' ? mount : `${mount}-${name}`
 }
 

@@ -67,7 +67,9 @@ export class Tokens {
 
   #load(token: string, key: TokenKey): Maybe<LiveToken | null> {
     const entry = this.entry(key)
-    return entry instanceof Promise ? entry.then(one => this.#withEntity(token, key, one)) : this.#withEntity(token, key, entry)
+    return entry instanceof Promise
+      ? entry.then(one => this.#withEntity(token, key, one))
+      : this.#withEntity(token, key, entry)
   }
 
   #withEntity(token: string, key: TokenKey, entry: TokenEntry | null): Maybe<LiveToken | null> {
@@ -120,6 +122,28 @@ export class Tokens {
     return found === null || entry === null || !this.isAlive(entry) ? null : { key: found.token, entry }
   }
 
+  /** As `find`, for who knows only the accessor: the plain token stays unknown. */
+  async liveByAccessor(accessor: string): Promise<LiveToken | null> {
+    const found = await this.byAccessor(accessor)
+    if (found === null) return null
+    const entity = found.entry.entityId === '' ? null : await this.#options.identity.entity(found.entry.entityId)
+    return makeLive('', found.key, found.entry, entity)
+  }
+
+  /** Ends every token that a mount made: before the mount goes. */
+  async revokeOfMount(mountAccessor: string): Promise<void> {
+    let after: string | undefined
+    for (;;) {
+      const page = await this.accessors({ ...(after !== undefined && { after }), limit: pageSize })
+      for (const accessor of page.keys) {
+        const found = await this.byAccessor(accessor)
+        if (found?.entry.mountAccessor === mountAccessor) await this.revoke(found.key)
+      }
+      if (!page.more) return
+      after = page.keys.at(-1)
+    }
+  }
+
   /** Accessors in order, paged. */
   async accessors(paging: { after?: string; limit: number }): Promise<{ keys: readonly string[]; more: boolean }> {
     const page = await this.#options.keeper.list(this.#options.prefix + accessorCodec.prefix, paging)
@@ -131,7 +155,11 @@ export class Tokens {
    * @param also writes of the same commit: a login's entity.
    * @param id only for tokens named by hand; else `hvs.` and 24 letters and digits.
    */
-  async issue(entry: Omit<TokenEntry, 'accessor'>, also: readonly KeeperWrite[] = [], id: string | null = null): Promise<Issued> {
+  async issue(
+    entry: Omit<TokenEntry, 'accessor'>,
+    also: readonly KeeperWrite[] = [],
+    id: string | null = null,
+  ): Promise<Issued> {
     const { keeper, world, due } = this.#options
     const token = id ?? `hvs.${world.entropy.base62(24)}`
     const key = this.key(token)
@@ -149,7 +177,10 @@ export class Tokens {
   }
 
   /** Extends (or shortens) a token's life; the index follows when its old time comes, or now when it became earlier. */
-  async extend(key: TokenKey, change: { expiresAt: Instant; ttl: Seconds; policies?: readonly string[] }): Promise<TokenEntry | null> {
+  async extend(
+    key: TokenKey,
+    change: { expiresAt: Instant; ttl: Seconds; policies?: readonly string[] },
+  ): Promise<TokenEntry | null> {
     const { keeper, world, due } = this.#options
     const renewed = await keeper.update<TokenEntry | null>(this.#at(key), tokenCodec, now => {
       const entry = now as TokenEntry | null
@@ -254,7 +285,9 @@ export class Tokens {
   }
 
   async #children(parent: TokenKey): Promise<{ keys: readonly TokenKey[] }> {
-    const page = await this.#options.keeper.list(`${this.#options.prefix}${childCodec.prefix}${parent}/`, { limit: pageSize })
+    const page = await this.#options.keeper.list(`${this.#options.prefix}${childCodec.prefix}${parent}/`, {
+      limit: pageSize,
+    })
     return { keys: page.names as readonly TokenKey[] }
   }
 

@@ -139,7 +139,13 @@ export function durationSeconds(common: Common & { fallback?: number }): Field<S
 
 /** As `durationSeconds`, negative allowed ("off" in some places). */
 export function signedDuration(common: Common): Field<Seconds> {
-  return { ...base(common), type: 'integer', format: 'seconds', fallback: seconds(0), parse: raw => duration(raw, true) }
+  return {
+    ...base(common),
+    type: 'integer',
+    format: 'seconds',
+    fallback: seconds(0),
+    parse: raw => duration(raw, true),
+  }
 }
 
 function listOf(raw: Json, split: boolean): readonly string[] {
@@ -173,7 +179,9 @@ export function intList(common: Common): Field<readonly number[]> {
     type: 'array',
     fallback: [],
     parse(raw) {
-      const items = Array.isArray(raw) ? (raw as readonly Json[]) : (scalarText(raw) ?? '').split(',').filter(item => item.trim() !== '')
+      const items = Array.isArray(raw)
+        ? (raw as readonly Json[])
+        : (scalarText(raw) ?? '').split(',').filter(item => item.trim() !== '')
       return items.map(item => wholeNumber(typeof item === 'string' ? item.trim() : item))
     },
   }
@@ -232,4 +240,3 @@ export const shown = {
   list: (description: string): Field<readonly string[]> => stringList({ description }),
   object: (description: string): Field<JsonObject | undefined> => object({ description }),
 }
-

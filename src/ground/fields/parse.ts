@@ -2,7 +2,10 @@ import type { Json } from '#ground/text/json.ts'
 import { FieldProblem, type Fields } from './field.ts'
 
 /** A request's values by source; the later source wins: query or body, then the path's captures. */
-export type Given = { readonly values: Readonly<Record<string, Json>>; readonly captures: Readonly<Record<string, string>> }
+export type Given = {
+  readonly values: Readonly<Record<string, Json>>
+  readonly captures: Readonly<Record<string, string>>
+}
 
 export type ParsedInput = {
   readonly input: Readonly<Record<string, unknown>>

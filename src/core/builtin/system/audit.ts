@@ -57,7 +57,10 @@ export const auditRows: readonly SystemRow[] = [
         },
       },
     },
-    help: { synopsis: 'Enable or disable an audit device.', description: 'Files lie below audit_directory of the configuration.' },
+    help: {
+      synopsis: 'Enable or disable an audit device.',
+      description: 'Files lie below audit_directory of the configuration.',
+    },
   }),
   row({
     path: 'audit-hash/*path',
@@ -78,6 +81,9 @@ export const auditRows: readonly SystemRow[] = [
         },
       },
     },
-    help: { synopsis: 'Hash a value as audit does.', description: 'To search a log for a token or secret that one has.' },
+    help: {
+      synopsis: 'Hash a value as audit does.',
+      description: 'To search a log for a token or secret that one has.',
+    },
   }),
 ]

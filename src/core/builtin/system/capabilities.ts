@@ -49,7 +49,10 @@ export const capabilityRows: readonly SystemRow[] = [
         handler: call => answer(call.input, path => ask(call, path)),
       },
     },
-    help: { synopsis: 'What the calling token may do on paths.', description: 'Parameters of requests are not considered.' },
+    help: {
+      synopsis: 'What the calling token may do on paths.',
+      description: 'Parameters of requests are not considered.',
+    },
   }),
   row({
     path: 'capabilities-accessor',
@@ -68,6 +71,9 @@ export const capabilityRows: readonly SystemRow[] = [
         },
       },
     },
-    help: { synopsis: 'What a token may do on paths, by its accessor.', description: 'Parameters of requests are not considered.' },
+    help: {
+      synopsis: 'What a token may do on paths, by its accessor.',
+      description: 'Parameters of requests are not considered.',
+    },
   }),
 ]

@@ -1,4 +1,14 @@
-import { anything, bool, commaList, object, optionalBool, optionalStringMap, optionalText, stringMap, text } from '#ground/fields/kit.ts'
+import {
+  anything,
+  bool,
+  commaList,
+  object,
+  optionalBool,
+  optionalStringMap,
+  optionalText,
+  stringMap,
+  text,
+} from '#ground/fields/kit.ts'
 import { type Seconds, seconds } from '#ground/base/clock.ts'
 import { parseDurationSeconds } from '#ground/text/duration.ts'
 import { isJsonObject, type Json, type JsonObject } from '#ground/text/json.ts'
@@ -62,7 +72,12 @@ const configKeys = new Set([
  * Applies what is sent to a configuration.
  * @throws Fault naming what doesn't fit, with Vault's texts.
  */
-export function applyConfig(now: MountConfig, sent: JsonObject, kind: MountEntry['kind'], system: SystemTtls): MountConfig {
+export function applyConfig(
+  now: MountConfig,
+  sent: JsonObject,
+  kind: MountEntry['kind'],
+  system: SystemTtls,
+): MountConfig {
   const next: { -readonly [K in keyof MountConfig]: MountConfig[K] } = { ...now }
   for (const key of Object.keys(sent)) {
     if (!configKeys.has(key)) throw fault('request.invalid', `unknown config field "${key}"`)
@@ -70,7 +85,8 @@ export function applyConfig(now: MountConfig, sent: JsonObject, kind: MountEntry
   if (isGiven(sent['default_lease_ttl'])) next.defaultLeaseTtl = ttl(sent['default_lease_ttl'], 'default')
   if (isGiven(sent['max_lease_ttl'])) next.maxLeaseTtl = ttl(sent['max_lease_ttl'], 'max')
   if (typeof sent['force_no_cache'] === 'boolean') next.forceNoCache = sent['force_no_cache']
-  for (const [name, member] of listFields) if (isGiven(sent[name])) next[member] = commaList({ description: name }).parse(sent[name])
+  for (const [name, member] of listFields)
+    if (isGiven(sent[name])) next[member] = commaList({ description: name }).parse(sent[name])
   if (isGiven(sent['listing_visibility'])) next.listingVisibility = visibility(sent['listing_visibility'])
   if (isGiven(sent['token_type'])) next.tokenType = tokenType(sent['token_type'], kind)
   if (isJsonObject(sent['user_lockout_config']) && Object.keys(sent['user_lockout_config']).length > 0) {
@@ -154,7 +170,8 @@ export function tuneInfo(mount: Mount, effective: SystemTtls): Json {
     ...(mount.entry.kind === 'auth' && { token_type: config.tokenType }),
     ...(config.listingVisibility !== '' && { listing_visibility: config.listingVisibility }),
     ...lists(config),
-    ...(mount.entry.options !== null && Object.keys(mount.entry.options).length > 0 && { options: mount.entry.options }),
+    ...(mount.entry.options !== null &&
+      Object.keys(mount.entry.options).length > 0 && { options: mount.entry.options }),
   }
 }
 
@@ -163,4 +180,3 @@ function lists(config: MountConfig): Record<string, Json> {
   for (const [name, member] of listFields) if (config[member].length > 0) out[name] = config[member]
   return out
 }
-

@@ -24,7 +24,10 @@ const full = (kind: Kind, path: string): string => (kind === 'auth' ? `auth/${pa
 const withSlash = (path: string): string => (path.endsWith('/') ? path : `${path}/`)
 
 function all(kind: Kind, state: SystemState): readonly Mount[] {
-  return state.house().mounts.all().filter(mount => mount.entry.kind === kind)
+  return state
+    .house()
+    .mounts.all()
+    .filter(mount => mount.entry.kind === kind)
 }
 
 function list(kind: Kind, state: SystemState): Reply {
@@ -70,7 +73,10 @@ async function enable(kind: Kind, call: Call<Input<typeof enableFields>>, state:
 }
 
 // Old names of kv and of its versions. @source openbao vault/logical_system.go handleMount
-function resolveType(asked: string, options: Readonly<Record<string, string>>): { type: string; options: Record<string, string> } {
+function resolveType(
+  asked: string,
+  options: Readonly<Record<string, string>>,
+): { type: string; options: Record<string, string> } {
   const plain = { ...options }
   if (asked === 'generic') return { type: 'kv', options: plain }
   if (asked === 'kv-v1') return { type: 'kv', options: { ...plain, version: '1' } }
@@ -84,7 +90,8 @@ async function tune(kind: Kind, call: Call<Input<typeof tuneFields>>, state: Sys
   const given: Record<string, Json> = {}
   for (const name of sent) {
     const value = input[name as keyof typeof input]
-    if (value !== undefined && !['path', 'description', 'options', 'plugin_version'].includes(name)) given[name] = value as Json
+    if (value !== undefined && !['path', 'description', 'options', 'plugin_version'].includes(name))
+      given[name] = value as Json
   }
   await state.house().mounts.tune(path, entry => ({
     ...entry,
@@ -99,7 +106,12 @@ function mergedOptions(entry: MountEntry, sent: Readonly<Record<string, string>>
   const merged: Record<string, string> = { ...entry.options }
   for (const [name, value] of Object.entries(sent)) {
     if (name === 'version' && entry.type === 'kv' && value !== (merged['version'] ?? '1')) {
-      throw fault('request.invalid', merged['version'] === '2' ? 'cannot downgrade mount from version 2' : 'upgrading kv version 1 to 2 is not supported: enable a new mount with version 2 and copy')
+      throw fault(
+        'request.invalid',
+        merged['version'] === '2'
+          ? 'cannot downgrade mount from version 2'
+          : 'upgrading kv version 1 to 2 is not supported: enable a new mount with version 2 and copy',
+      )
     }
     if (value === '' && name !== 'version') delete merged[name]
     else merged[name] = value
@@ -120,16 +132,25 @@ function rowsOf(kind: Kind): readonly SystemRow[] {
     path: `${area}/*path/tune`,
     fields: tuneFields,
     operations: {
-      read: { access: write, summary: `How a ${noun} is tuned.`, handler: (call, state) => readTune(kind, call.input.path, state) },
+      read: {
+        access: write,
+        summary: `How a ${noun} is tuned.`,
+        handler: (call, state) => readTune(kind, call.input.path, state),
+      },
       update: { access: write, summary: `Tune a ${noun}.`, handler: (call, state) => tune(kind, call, state) },
     },
-    help: { synopsis: `Tune a ${noun}.`, description: 'TTLs are shown as they take effect; only what is sent changes.' },
+    help: {
+      synopsis: `Tune a ${noun}.`,
+      description: 'TTLs are shown as they take effect; only what is sent changes.',
+    },
   })
   return [
     row({
       path: area,
       fields: {},
-      operations: { read: { access: 'policy', summary: `All ${noun}s.`, handler: (_call, state) => list(kind, state) } },
+      operations: {
+        read: { access: 'policy', summary: `All ${noun}s.`, handler: (_call, state) => list(kind, state) },
+      },
       help: { synopsis: `All ${noun}s.`, description: 'By path, which ends in a slash.' },
     }),
     tuning,
@@ -140,7 +161,11 @@ function rowsOf(kind: Kind): readonly SystemRow[] {
         read: {
           access: write,
           summary: `One ${noun}.`,
-          handler: (call, state) => ({ kind: 'data', data: mountInfo(find(kind, call.input.path, state)), topLevel: true }),
+          handler: (call, state) => ({
+            kind: 'data',
+            data: mountInfo(find(kind, call.input.path, state)),
+            topLevel: true,
+          }),
         },
         update: { access: write, summary: `Enable a ${noun}.`, handler: (call, state) => enable(kind, call, state) },
         delete: {
@@ -148,7 +173,8 @@ function rowsOf(kind: Kind): readonly SystemRow[] {
           summary: `Disable a ${noun}: ends its leases and removes its data.`,
           async handler(call, state) {
             const path = full(kind, withSlash(call.input.path))
-            if (path === 'auth/token/' || reserved.includes(path)) throw fault('request.invalid', `cannot unmount "${path}"`)
+            if (path === 'auth/token/' || reserved.includes(path))
+              throw fault('request.invalid', `cannot unmount "${path}"`)
             await state.house().mounts.disable(path)
             return empty
           },
@@ -164,7 +190,11 @@ const tuneAlias = row({
   path: 'mounts/auth/*path/tune',
   fields: tuneFields,
   operations: {
-    read: { access: 'policy', summary: 'How an auth method is tuned.', handler: (call, state) => readTune('auth', call.input.path, state) },
+    read: {
+      access: 'policy',
+      summary: 'How an auth method is tuned.',
+      handler: (call, state) => readTune('auth', call.input.path, state),
+    },
     update: { access: 'policy', summary: 'Tune an auth method.', handler: (call, state) => tune('auth', call, state) },
   },
   help: { synopsis: 'Tune an auth method.', description: 'The same as sys/auth/:path/tune.' },
@@ -189,7 +219,11 @@ async function visibleMounts(call: Call, state: SystemState): Promise<Reply> {
     const info = mountInfo(mount)
     if (call.caller !== null && (await state.touches(call, mount.path))) group[mount.entry.path] = info
     else if (mount.entry.config.listingVisibility === 'unauth') {
-      group[mount.entry.path] = { type: info['type'] ?? '', description: info['description'] ?? '', options: info['options'] ?? null }
+      group[mount.entry.path] = {
+        type: info['type'] ?? '',
+        description: info['description'] ?? '',
+        options: info['options'] ?? null,
+      }
     }
   }
   return { kind: 'data', data: out }
@@ -199,8 +233,13 @@ const uiRows: readonly SystemRow[] = [
   row({
     path: 'internal/ui/mounts',
     fields: {},
-    operations: { read: { access: 'optional', summary: 'The mounts that the caller can use.', handler: visibleMounts } },
-    help: { synopsis: 'The mounts that the caller can use.', description: 'Without a token: those that are shown to everybody.' },
+    operations: {
+      read: { access: 'optional', summary: 'The mounts that the caller can use.', handler: visibleMounts },
+    },
+    help: {
+      synopsis: 'The mounts that the caller can use.',
+      description: 'Without a token: those that are shown to everybody.',
+    },
   }),
   row({
     path: 'internal/ui/mounts/*path',
@@ -211,4 +250,3 @@ const uiRows: readonly SystemRow[] = [
 ]
 
 export const mountRows: readonly SystemRow[] = [tuneAlias, ...rowsOf('secret'), ...rowsOf('auth'), ...uiRows]
-

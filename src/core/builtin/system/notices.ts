@@ -90,10 +90,11 @@ export const noticeRows: readonly SystemRow[] = [
         standby: 'local',
         summary: 'Be told of changes (WebSocket): paths and versions, no values.',
         async handler(call, state): Promise<Reply> {
-          if (call.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
-            throw fault('request.invalid', 'this path is a WebSocket: connect with Upgrade: websocket')
+          const accepted = acceptWebSocket(call.headers, (socket, signal) => serve(socket, call, state, signal))
+          if (accepted === null) {
+            throw fault('request.invalid', 'this path is a WebSocket: connect with Upgrade: websocket, version 13')
           }
-          return acceptWebSocket(call.headers, (socket, signal) => serve(socket, call, state, signal))
+          return { kind: 'upgrade', ...accepted }
         },
       },
     },

@@ -53,7 +53,8 @@ function addRow(paths: Record<string, Json>, mount: Mount, row: Row<unknown>, ge
   }
   for (const [operation, action] of Object.entries(row.operations) as [RowOperation, Action<unknown>][]) {
     const verb = verbs[operation]
-    if (verb !== null && (item[verb] === undefined || operation !== 'list')) item[verb] = operationOf(operation, action, row, names)
+    if (verb !== null && (item[verb] === undefined || operation !== 'list'))
+      item[verb] = operationOf(operation, action, row, names)
   }
   paths[`/${base}${segments.join('/')}`] = item
 }
@@ -74,7 +75,12 @@ const pathParameter = (name: string, field: Field<unknown> | undefined): Json =>
   schema: { type: 'string' },
 })
 
-function operationOf(operation: RowOperation, action: Action<unknown>, row: Row<unknown>, captured: readonly string[]): Json {
+function operationOf(
+  operation: RowOperation,
+  action: Action<unknown>,
+  row: Row<unknown>,
+  captured: readonly string[],
+): Json {
   const others = Object.entries(row.fields).filter(([name, field]) => !captured.includes(name) && field.from !== 'path')
   const takesBody = operation === 'update' || operation === 'patch'
   const query = others.filter(([, field]) => field.from === 'query')
@@ -86,12 +92,19 @@ function operationOf(operation: RowOperation, action: Action<unknown>, row: Row<
     ...((action.access === 'unauthenticated' || action.access === 'login') && { 'x-vault-unauthenticated': true }),
     parameters: [
       ...query.map(([name, field]) => ({ name, in: 'query', description: field.description, schema: schemaOf(field) })),
-      ...(operation === 'list' ? [{ name: 'list', in: 'query', required: true, schema: { type: 'string', enum: ['true'] } }] : []),
+      ...(operation === 'list'
+        ? [{ name: 'list', in: 'query', required: true, schema: { type: 'string', enum: ['true'] } }]
+        : []),
     ],
     ...(body.length > 0 && {
       requestBody: { required: true, content: { 'application/json': { schema: objectOf(Object.fromEntries(body)) } } },
     }),
-    responses: { '200': { description: 'OK', ...(action.reply && { content: { 'application/json': { schema: objectOf(action.reply) } } }) } },
+    responses: {
+      '200': {
+        description: 'OK',
+        ...(action.reply && { content: { 'application/json': { schema: objectOf(action.reply) } } }),
+      },
+    },
   }
 }
 

@@ -1,7 +1,8 @@
 import { captured, text } from '#ground/fields/kit.ts'
-import { decodeBase64 } from '#ground/text/base64.ts'
 import type { Call } from '#backend/call.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
+import { normalPolicyName } from '#core/policy/names.ts'
+import { policyText } from '#core/policy/parse.ts'
 import { fault } from '#protocol/fault.ts'
 import { capabilityWords } from './capabilities.ts'
 import { row, type SystemRow, type SystemState } from './state.ts'
@@ -14,10 +15,8 @@ const fields = {
 
 type PolicyCall = Call<{ readonly name: string; readonly policy: string; readonly rules: string }>
 
-const normal = (name: string): string => name.trim().toLowerCase()
-
 async function read(call: PolicyCall, state: SystemState, member: 'policy' | 'rules'): Promise<Reply> {
-  const name = normal(call.input.name)
+  const name = normalPolicyName(call.input.name)
   if (name === 'root') return { kind: 'data', data: { name, [member]: '' }, topLevel: true }
   const entry = await state.house().policies.get(name)
   return entry === null ? missing : { kind: 'data', data: { name, [member]: entry.text }, topLevel: true }
@@ -25,7 +24,7 @@ async function read(call: PolicyCall, state: SystemState, member: 'policy' | 'ru
 
 /** @source openbao vault/logical_system.go handlePoliciesSet */
 async function write(call: PolicyCall, state: SystemState): Promise<Reply> {
-  const name = normal(call.input.name)
+  const name = normalPolicyName(call.input.name)
   const warnings: string[] = []
   if (name !== call.input.name) warnings.push(`policy name was converted to ${name}`)
   if (call.input.policy === '' && call.input.rules !== '') warnings.push('"rules" is deprecated: send "policy"')
@@ -33,22 +32,12 @@ async function write(call: PolicyCall, state: SystemState): Promise<Reply> {
   if (given === '') throw fault('request.invalid', "'policy' parameter not supplied or empty")
   if (name === 'root') throw fault('request.invalid', 'cannot update "root" policy')
   if (name === 'response-wrapping') throw fault('request.invalid', 'cannot update "response-wrapping" policy')
-  await state.house().policies.put(name, decoded(given))
+  await state.house().policies.put(name, policyText(given))
   return warnings.length === 0 ? empty : { kind: 'empty', warnings }
 }
 
-// The UI and some scripts send base64; a policy in HCL is never valid base64, since it holds braces and blanks.
-function decoded(given: string): string {
-  if (!/^[A-Za-z0-9+/=\r\n]+$/.test(given)) return given
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(decodeBase64(given))
-  } catch {
-    return given
-  }
-}
-
 async function remove(call: PolicyCall, state: SystemState): Promise<Reply> {
-  const name = normal(call.input.name)
+  const name = normalPolicyName(call.input.name)
   if (name === 'root') throw fault('request.invalid', 'cannot delete "root" policy')
   if (name === 'default') throw fault('request.invalid', 'cannot delete default policy')
   if (name === 'response-wrapping') throw fault('request.invalid', 'cannot delete "response-wrapping" policy')
@@ -84,11 +73,16 @@ async function explain(call: ExplainCall, state: SystemState): Promise<Reply> {
   const { request_id: id, accessor, path } = call.input
   if (id !== '') {
     const refusal = state.refusal(id)
-    if (refusal === null) throw fault('request.invalid', `no refusal is known of request_id "${id.slice(0, 64)}": it was allowed, or is too long ago`)
+    if (refusal === null)
+      throw fault(
+        'request.invalid',
+        `no refusal is known of request_id "${id.slice(0, 64)}": it was allowed, or is too long ago`,
+      )
     const { operation, policy, rule, capabilities, reason } = refusal
     return { kind: 'data', data: { allowed: false, operation, path: refusal.path, policy, rule, capabilities, reason } }
   }
-  if (accessor === '' || path === '') throw fault('request.invalid', 'send "request_id", or "accessor", "operation" and "path"')
+  if (accessor === '' || path === '')
+    throw fault('request.invalid', 'send "request_id", or "accessor", "operation" and "path"')
   const operation = operations.find(one => one === call.input.operation)
   if (operation === undefined) throw fault('request.invalid', `"operation" must be one of ${operations.join(', ')}`)
   return judged(accessor, path.replace(/^\/+/, ''), operation, state)
@@ -136,12 +130,17 @@ export const policyRows: readonly SystemRow[] = [
     path: 'policies/explain',
     fields: explainFields,
     operations: { update: { access: 'policy', summary: 'Which rule decides, and why.', handler: explain } },
-    help: { synopsis: 'Which rule decides, and why.', description: 'By the id of a refused request, or for a token and a path.' },
+    help: {
+      synopsis: 'Which rule decides, and why.',
+      description: 'By the id of a refused request, or for a token and a path.',
+    },
   }),
   row({
     path: 'policies/acl',
     fields: {},
-    operations: { list: { access: 'policy', summary: 'Names of all policies.', handler: (_call, state) => list(state) } },
+    operations: {
+      list: { access: 'policy', summary: 'Names of all policies.', handler: (_call, state) => list(state) },
+    },
     help: { synopsis: 'Names of all policies.', description: '' },
   }),
   row({

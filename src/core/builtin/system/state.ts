@@ -33,7 +33,11 @@ export type InitAsk = {
 }
 
 /** Key shares as hex, and the root token: shown once, kept by nobody. */
-export type InitResult = { readonly keys: readonly string[]; readonly recoveryKeys: readonly string[]; readonly rootToken: string }
+export type InitResult = {
+  readonly keys: readonly string[]
+  readonly recoveryKeys: readonly string[]
+  readonly rootToken: string
+}
 
 /** The node's life as far as `sys/` drives it. Faults carry Vault's texts. */
 export interface SealControl {

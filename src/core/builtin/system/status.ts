@@ -49,7 +49,8 @@ const healthFields = {
 function statusCode(value: string, fallback: number): number {
   if (value === '') return fallback
   const code = Number(value)
-  if (!/^\d{3}$/.test(value) || code < 200 || code > 599) throw fault('request.unreadable', 'a status code has three digits')
+  if (!/^\d{3}$/.test(value) || code < 200 || code > 599)
+    throw fault('request.unreadable', 'a status code has three digits')
   return code
 }
 
@@ -164,13 +165,20 @@ export const statusRows: readonly SystemRow[] = [
       },
       update: { ...open, summary: 'Initialise: makes the keys, shown once.', handler: init },
     },
-    help: { synopsis: 'Initialise a new server.', description: 'Only once in its life; the answer holds keys and root token.' },
+    help: {
+      synopsis: 'Initialise a new server.',
+      description: 'Only once in its life; the answer holds keys and root token.',
+    },
   }),
   row({
     path: 'seal-status',
     fields: {},
     operations: {
-      read: { ...open, summary: 'The state of the seal.', handler: async (_call, state) => bare(sealBody(await state.seal.status(), state)) },
+      read: {
+        ...open,
+        summary: 'The state of the seal.',
+        handler: async (_call, state) => bare(sealBody(await state.seal.status(), state)),
+      },
     },
     help: { synopsis: 'The state of the seal.', description: 'Shares given so far, type, and whether it is sealed.' },
   }),
@@ -178,7 +186,10 @@ export const statusRows: readonly SystemRow[] = [
     path: 'unseal',
     fields: unsealFields,
     operations: { update: { ...open, summary: 'Give one share of the unseal key.', handler: unseal } },
-    help: { synopsis: 'Unseal, share by share.', description: 'The last share needed unseals; a wrong set starts again.' },
+    help: {
+      synopsis: 'Unseal, share by share.',
+      description: 'The last share needed unseals; a wrong set starts again.',
+    },
   }),
   row({
     path: 'seal',

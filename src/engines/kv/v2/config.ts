@@ -34,7 +34,13 @@ async function write(call: Call<Input<typeof fields>>, state: KvState): Promise<
     }
     return { entry, result: undefined }
   })
-  const event = { type: 'kv-v2/config-write', path: 'config', dataPath: 'config', operation: 'config-write', modified: true }
+  const event = {
+    type: 'kv-v2/config-write',
+    path: 'config',
+    dataPath: 'config',
+    operation: 'config-write',
+    modified: true,
+  }
   state.parts.emit(event)
   return empty
 }

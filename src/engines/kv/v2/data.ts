@@ -80,9 +80,7 @@ function current(entry: SecretEntry, now: Instant): Reply {
 }
 
 const value = (version: Version, entry: SecretEntry, text: string | null): Reply =>
-  text === null
-    ? missing
-    : { kind: 'data', data: { data: new RawJson(text), metadata: versionInfo(version, entry) } }
+  text === null ? missing : { kind: 'data', data: { data: new RawJson(text), metadata: versionInfo(version, entry) } }
 
 /** 404, with the metadata: clients tell it from a secret that never was. */
 const gone = (version: Version, entry: SecretEntry): Reply => ({
@@ -113,12 +111,23 @@ function checkCas(options: JsonObject | undefined, entry: SecretEntry | null, co
 }
 
 /** The entry with one version more, and the writes beside it: the old value moves out, what is too old goes. */
-function appended(path: string, before: SecretEntry, text: string, config: KvConfig, now: Instant): { entry: SecretEntry; also: Write[] } {
+function appended(
+  path: string,
+  before: SecretEntry,
+  text: string,
+  config: KvConfig,
+  now: Instant,
+): { entry: SecretEntry; also: Write[] } {
   const version = before.currentVersion + 1
-  const all = [...before.versions, { version, createdAt: now, deletedAt: deletionTime(config, before, now), isDestroyed: false }]
+  const all = [
+    ...before.versions,
+    { version, createdAt: now, deletedAt: deletionTime(config, before, now), isDestroyed: false },
+  ]
   const versions = all.slice(-retention(config, before))
   const expired = all.slice(0, all.length - versions.length)
-  const also: Write[] = expired.filter(old => old.version !== before.currentVersion).map(old => drop(versionKey(path, old.version)))
+  const also: Write[] = expired
+    .filter(old => old.version !== before.currentVersion)
+    .map(old => drop(versionKey(path, old.version)))
   const keepsLast = versions.some(one => one.version === before.currentVersion)
   if (before.text !== null && keepsLast) also.push(put(versionKey(path, before.currentVersion), before.text))
   return { entry: { ...before, currentVersion: version, versions, updatedAt: now, text }, also }
@@ -132,7 +141,13 @@ function write(call: Call<DataInput>, state: KvState): Promise<Reply> | Reply {
   return store(call, state, path, canonicalJson(data), config)
 }
 
-async function store(call: Call<DataInput>, state: KvState, path: string, text: string, config: KvConfig): Promise<Reply> {
+async function store(
+  call: Call<DataInput>,
+  state: KvState,
+  path: string,
+  text: string,
+  config: KvConfig,
+): Promise<Reply> {
   const entry = await state.parts.view.update(secretKey(path), now => {
     checkCas(call.input.options, now, config)
     const next = appended(path, now ?? newSecret(call.now()), text, config, call.now())
@@ -178,7 +193,14 @@ async function removeCurrent(call: Call<DataInput>, state: KvState): Promise<Rep
 /** Tells readers; after the commit. */
 export function changed(state: KvState, type: string, path: string, call: Call, version: number): void {
   const secret = path.slice(path.indexOf('/') + 1)
-  state.parts.emit({ type, path, dataPath: `data/${secret}`, operation: type.slice(type.indexOf('/') + 1), modified: true, version })
+  state.parts.emit({
+    type,
+    path,
+    dataPath: `data/${secret}`,
+    operation: type.slice(type.indexOf('/') + 1),
+    modified: true,
+    version,
+  })
 }
 
 const rootWarning = 'Non-listing operations on the root of a K/V v2 mount are not supported.'
@@ -199,7 +221,11 @@ export const dataRows = [
       return entry instanceof Promise ? entry.then(one => one !== null) : entry !== null
     },
     operations: {
-      read: { access: 'policy', summary: 'Read a version of a secret.', handler: (call, state) => (call.input.path === '' ? onRoot() : read(call, state)) },
+      read: {
+        access: 'policy',
+        summary: 'Read a version of a secret.',
+        handler: (call, state) => (call.input.path === '' ? onRoot() : read(call, state)),
+      },
       update: { access: 'policy', summary: 'Write a new version of a secret.', handler: write },
       patch: { access: 'policy', summary: 'Merge into the current version, as a new one.', handler: patch },
       delete: { access: 'policy', summary: 'Delete the current version; it can be undeleted.', handler: removeCurrent },

@@ -20,7 +20,10 @@ const elsewhere = row({
   path: '*path',
   fields: { path: captured('A path that version 2 does not have.') },
   operations: { read: action, update: action, patch: action, delete: action, list: action },
-  help: { synopsis: 'Not a path of kv version 2.', description: 'Secrets are below data/, their metadata below metadata/.' },
+  help: {
+    synopsis: 'Not a path of kv version 2.',
+    description: 'Secrets are below data/, their metadata below metadata/.',
+  },
 })
 
 /** KV version 2: secrets with versions. @source openbao builtin/logical/kv */

@@ -69,8 +69,10 @@ function checkCustom(custom: Readonly<Record<string, string>>): void {
   const entries = Object.entries(custom)
   if (entries.length > keysMax) throw refuse(`payload must contain at most ${keysMax} keys, provided ${entries.length}`)
   for (const [key, value] of entries) {
-    if (key.length === 0 || key.length > keyMax) throw refuse(`length of key "${key.slice(0, keyMax)}" is ${key.length} but must be 0 < len(key) <= ${keyMax}`)
-    if (value.length === 0 || value.length > textMax) throw refuse(`length of value for key "${key}" is ${value.length} but must be 0 < len(value) <= ${textMax}`)
+    if (key.length === 0 || key.length > keyMax)
+      throw refuse(`length of key "${key.slice(0, keyMax)}" is ${key.length} but must be 0 < len(key) <= ${keyMax}`)
+    if (value.length === 0 || value.length > textMax)
+      throw refuse(`length of value for key "${key}" is ${value.length} but must be 0 < len(value) <= ${textMax}`)
     if (!printable.test(key)) throw refuse('a key contains unprintable characters')
     if (!printable.test(value)) throw refuse(`value for key "${key}" contains unprintable characters`)
   }
@@ -79,7 +81,8 @@ function checkCustom(custom: Readonly<Record<string, string>>): void {
 type Changes = Partial<Pick<SecretEntry, 'maxVersions' | 'casRequired' | 'deleteVersionAfter' | 'customMetadata'>>
 
 function sentChanges({ input, sent }: MetadataCall): Changes {
-  if (input.max_versions !== undefined && input.max_versions < 0) throw fault('request.invalid', 'max_versions cannot be negative')
+  if (input.max_versions !== undefined && input.max_versions < 0)
+    throw fault('request.invalid', 'max_versions cannot be negative')
   return {
     ...(input.max_versions !== undefined && { maxVersions: input.max_versions }),
     ...(input.cas_required !== undefined && { casRequired: input.cas_required }),
@@ -90,7 +93,10 @@ function sentChanges({ input, sent }: MetadataCall): Changes {
 /** Without a known field nothing is made. */
 async function write(call: MetadataCall, state: KvState): Promise<Reply> {
   const { path, custom_metadata: custom } = call.input
-  const changes: Changes = { ...sentChanges(call), ...(custom !== undefined && { customMetadata: customTexts({}, custom) }) }
+  const changes: Changes = {
+    ...sentChanges(call),
+    ...(custom !== undefined && { customMetadata: customTexts({}, custom) }),
+  }
   if (Object.keys(changes).length === 0) return empty
   const version = await state.parts.view.update<SecretEntry, number>(secretKey(path), now => {
     const entry = { ...(now ?? newSecret(call.now())), ...changes, updatedAt: call.now() }
@@ -133,7 +139,8 @@ function customTexts(before: Readonly<Record<string, string>>, sent: JsonObject)
   const merged: Record<string, string> = { ...before }
   for (const [key, value] of Object.entries(sent)) {
     if (value === null) delete merged[key]
-    else if (typeof value === 'object') throw fault('request.invalid', `custom_metadata validation failed: the value of "${key}" is not a string`)
+    else if (typeof value === 'object')
+      throw fault('request.invalid', `custom_metadata validation failed: the value of "${key}" is not a string`)
     else merged[key] = String(value)
   }
   checkCustom(merged)
@@ -155,7 +162,11 @@ async function remove(call: MetadataCall, state: KvState): Promise<Reply> {
 
 const keysMaxListed = 100_000
 
-async function list(folder: string, call: Call<Pick<MetadataInput, 'after' | 'limit'>>, state: KvState): Promise<Reply> {
+async function list(
+  folder: string,
+  call: Call<Pick<MetadataInput, 'after' | 'limit'>>,
+  state: KvState,
+): Promise<Reply> {
   const { limit, after } = call.input
   const keys: string[] = []
   const most = limit > 0 ? Math.min(limit, keysMaxListed) : keysMaxListed
@@ -187,7 +198,10 @@ export const metadataRows = [
         handler: (call, state) => list(asFolder(call.input.path), call, state),
       },
     },
-    help: { synopsis: 'Metadata of secrets.', description: 'Versions, settings of one secret, texts of your own; listing.' },
+    help: {
+      synopsis: 'Metadata of secrets.',
+      description: 'Versions, settings of one secret, texts of your own; listing.',
+    },
   }),
   row({
     path: 'metadata',

@@ -90,7 +90,11 @@ export const isDeleted = (version: Version, now: Instant): boolean =>
   version.isDestroyed || (version.deletedAt !== null && version.deletedAt <= now)
 
 /** The mount's configuration. */
-export type KvConfig = { readonly maxVersions: number; readonly casRequired: boolean; readonly deleteVersionAfter: Seconds }
+export type KvConfig = {
+  readonly maxVersions: number
+  readonly casRequired: boolean
+  readonly deleteVersionAfter: Seconds
+}
 
 export const defaultConfig: KvConfig = { maxVersions: 0, casRequired: false, deleteVersionAfter: 0 as Seconds }
 

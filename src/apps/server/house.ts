@@ -1,0 +1,185 @@
+import { Fault, fault } from '#protocol/fault.ts'
+import type { Maybe } from '#ground/base/brand.ts'
+import type { World } from '#ground/base/world.ts'
+import type { AnyEngine } from '#backend/engine.ts'
+import { rootNamespace } from '#backend/namespace.ts'
+import { AuditBroker } from '#core/audit/broker.ts'
+import { AuditDevices } from '#core/audit/devices.ts'
+import type { Barrier } from '#core/barrier/barrier.ts'
+import { tokenEngine } from '#core/builtin/token.ts'
+import { NoticeHub } from '#core/events/notices.ts'
+import { Identity } from '#core/identity/identity.ts'
+import { DueIndex } from '#core/leases/due-index.ts'
+import { defaultMountConfig, fullPath, type MountEntry } from '#core/mounts/entry.ts'
+import { Mounts, type SystemTtls } from '#core/mounts/mounts.ts'
+import { tokenOf } from '#core/pipeline/call.ts'
+import type { House, Question } from '#core/pipeline/deps.ts'
+import { type Acl, grantsBelow } from '#core/policy/acl.ts'
+import { AclCache } from '#core/policy/judge.ts'
+import { decide } from '#core/policy/decide.ts'
+import { PolicyShelf } from '#core/policy/shelf.ts'
+import { Keeper } from '#core/storage/keeper.ts'
+import { textCodec } from '#core/storage/text-codec.ts'
+import type { EffectLog } from '#core/storage/view.ts'
+import type { LiveToken } from '#core/tokens/live.ts'
+import { Renewals } from '#core/tokens/renewal.ts'
+import { subjectOf } from '#core/tokens/subject.ts'
+import { Tokens } from '#core/tokens/tokens.ts'
+import type { Verdict } from '#protocol/verdict.ts'
+import type { Store, Term } from '#stores/store.ts'
+
+export type HouseOptions = {
+  readonly world: World
+  readonly store: Store
+  readonly barrier: Barrier
+  readonly term: Term
+  readonly ttls: SystemTtls
+  readonly cacheBytes: number
+  readonly auditDirectory: string | null
+  readonly catalog: readonly AnyEngine[]
+  /** The mount of `sys/`, which is there while sealed, too. */
+  readonly system: { readonly entry: MountEntry; readonly engine: AnyEngine }
+  /** The store failed: the node must seal. */
+  readonly onFailed: (error: unknown) => void
+}
+
+/** Everything that exists between unseal and seal. */
+export type OpenHouse = House & {
+  readonly keeper: Keeper
+  readonly policies: PolicyShelf
+  readonly devices: AuditDevices
+  readonly notices: NoticeHub
+  readonly due: DueIndex
+  /** Does any rule of the token lie at or below the path, or cover it? */
+  touches(live: LiveToken, path: string): Promise<boolean>
+  /** The verdict for the token behind an accessor. */
+  judgeFor(accessor: string, question: Question): Promise<Verdict | null>
+  close(): Promise<void>
+}
+
+const ns = rootNamespace.id
+const saltKey = `${ns}/token/salt`
+
+/** Builds the rooms of an unsealed server on each other, and reads what they keep. */
+export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
+  const { world, store, barrier, term, ttls, catalog, system } = options
+  const audit = new AuditBroker(world)
+  const keeper = new Keeper({
+    store,
+    barrier,
+    fence: term,
+    world,
+    cacheBytes: options.cacheBytes,
+    beforeCommit: () => audit.flush(),
+    onFailed: options.onFailed,
+  })
+  const devices = new AuditDevices({
+    keeper,
+    broker: audit,
+    world,
+    prefix: `${ns}/`,
+    directory: options.auditDirectory,
+  })
+  const identity = new Identity(keeper, world, `${ns}/identity/`)
+  const policies = new PolicyShelf(keeper, world, `${ns}/policy/`)
+  const acls = new AclCache(policies, world)
+  const due = new DueIndex(keeper, world, `${ns}/due/`)
+  const salt = await keeper.update(saltKey, textCodec, now => {
+    const made = (now as string | null) ?? Buffer.from(world.entropy.bytes(32)).toString('hex')
+    return now === null ? { entry: made, result: made } : { result: made }
+  })
+  const tokens = new Tokens({ keeper, world, identity, due, prefix: `${ns}/token/`, salt, onEnded: () => undefined })
+  const notices = new NoticeHub()
+  const mounts = new Mounts({
+    keeper,
+    world,
+    catalog,
+    services: {},
+    ttls,
+    effects: () => noEffects,
+    emit: (mount, event) => notices.publish(fullPath(mount) + event.dataPath, event.version ?? null),
+    revokeBelow: mount => tokens.revokeOfMount(mount.accessor),
+  })
+  const renewals = new Renewals(tokens, mounts, world)
+  const policyExists = async (name: string): Promise<boolean> => (await policies.get(name)) !== null
+  const identityPolicies = async (entityId: string): Promise<readonly string[]> =>
+    entityId === '' ? [] : ((await identity.entity(entityId))?.policies ?? [])
+  await mounts.addBuiltin(system.entry, system.engine)
+  await mounts.addBuiltin(
+    builtinEntry('auth', 'token/', 'token', 'token based credentials'),
+    tokenEngine({
+      tokens,
+      renewals,
+      policyExists,
+      identityPolicies,
+      callerOf: tokenOf,
+    }),
+  )
+  await policies.ensureDefault()
+  await devices.load()
+  await mounts.load()
+  const aclOf = (live: LiveToken): Maybe<Acl> =>
+    acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.entity) }))
+  const judge = (live: LiveToken, question: Question): Maybe<Verdict> => {
+    const acl = aclOf(live)
+    const ask = { ...question, namespacePath: '' }
+    return acl instanceof Promise ? acl.then(one => decide(one, ask)) : decide(acl, ask)
+  }
+  return {
+    mounts,
+    tokens,
+    identity,
+    audit,
+    judge,
+    keeper,
+    policies,
+    devices,
+    notices,
+    due,
+    touches: async (live, path) => grantsBelow(await aclOf(live), path),
+    async judgeFor(accessor, question) {
+      const live = await tokens.liveByAccessor(accessor)
+      return live === null ? null : judge(live, question)
+    },
+    async close() {
+      notices.close()
+      await due.stop()
+      await mounts.close()
+      try {
+        audit.flush()
+      } finally {
+        audit.close()
+      }
+    },
+  }
+}
+
+/** A mount of the server itself: made anew at each start, with an accessor of its own. */
+export function builtinEntry(kind: MountEntry['kind'], path: string, type: string, description: string): MountEntry {
+  return {
+    uuid: `builtin-${type}`,
+    kind,
+    path,
+    type,
+    accessor: `${kind === 'auth' ? 'auth_' : ''}${type}_builtin`,
+    description,
+    config: defaultMountConfig,
+    options: null,
+    local: false,
+    sealWrap: kind === 'secret',
+    externalEntropyAccess: false,
+    isTainted: false,
+  }
+}
+
+const refuse = (): Fault =>
+  fault('internal', 'internal error', {
+    reason: 'engines with effects outside the store are not served by this version',
+  })
+
+/** No engine of this version has effects outside the store. */
+const noEffects: EffectLog = {
+  intend: () => Promise.reject(refuse()),
+  settle: () => Promise.reject(refuse()),
+  alarm: () => Promise.reject(refuse()),
+}

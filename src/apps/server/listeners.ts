@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs'
+import { Secret } from '#ground/base/secret.ts'
+import type { World } from '#ground/base/world.ts'
+import { type HttpServer, listen } from '#ground/http/server.ts'
+import type { TlsSettings } from '#ground/http/tls.ts'
+import { ConfigError, type ListenerConfig } from './config.ts'
+import { auditFailedResponse, type ServerNode } from './node.ts'
+
+/** Open listeners; their certificates are read anew on SIGHUP, and when the files change. */
+export class Listeners {
+  readonly #world: World
+  readonly #open: { readonly config: ListenerConfig; readonly server: HttpServer }[] = []
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  /** @throws ConfigError for certificates that can't be used, Error with the system's code for addresses. */
+  async start(configs: readonly ListenerConfig[], node: ServerNode): Promise<void> {
+    for (const config of configs) {
+      const server = await listen({
+        address: config.address,
+        tls: config.tls === null ? null : readTls(config.tls),
+        handler: node.handler,
+        limits: {
+          headTimeoutMs: config.headTimeoutMs,
+          bodyTimeoutMs: config.bodyTimeoutMs,
+          idleTimeoutMs: config.idleTimeoutMs,
+        },
+        clock: this.#world.clock,
+        log: this.#world.log.named('http'),
+        beforeWrite: () => node.house?.audit.flush(),
+        onBeforeWriteFailed: auditFailedResponse,
+      })
+      this.#open.push({ config, server })
+    }
+  }
+
+  /** `host:port` or the socket's path, as listened on. */
+  get addresses(): readonly string[] {
+    return this.#open.map(({ config, server }) => {
+      const { address } = server
+      if ('path' in address) return `unix://${address.path}`
+      const host = address.host.includes(':') ? `[${address.host}]` : address.host
+      return `${config.tls === null ? 'http' : 'https'}://${host}:${address.port}`
+    })
+  }
+
+  /** What can't be read keeps the old certificate in use. */
+  reload(): void {
+    for (const { config, server } of this.#open) {
+      if (config.tls === null) continue
+      try {
+        server.reloadTls(readTls(config.tls))
+        this.#world.log.info('certificate read anew', { file: config.tls.certFile })
+      } catch (error) {
+        this.#world.log.error('the certificate can not be used; the old one stays', {
+          file: config.tls.certFile,
+          error,
+        })
+      }
+    }
+  }
+
+  async close(graceMs: number): Promise<void> {
+    await Promise.all(this.#open.map(({ server }) => server.close({ graceMs })))
+  }
+}
+
+function readTls(tls: NonNullable<ListenerConfig['tls']>): TlsSettings {
+  const read = (path: string, key: string): string => {
+    try {
+      return readFileSync(path, 'utf8')
+    } catch (error) {
+      throw new ConfigError(`${key}: ${path} can not be read: ${(error as NodeJS.ErrnoException).code}`)
+    }
+  }
+  return {
+    certificate: read(tls.certFile, 'tls_cert_file'),
+    key: new Secret(read(tls.keyFile, 'tls_key_file')),
+    clientCertificates: tls.requiresClientCert ? 'require' : tls.asksClientCert ? 'request' : 'none',
+    versionMin: tls.minVersion,
+    ...(tls.clientCaFile !== null && { clientCa: read(tls.clientCaFile, 'tls_client_ca_file') }),
+  }
+}

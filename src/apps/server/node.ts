@@ -1,0 +1,320 @@
+import type { World } from '#ground/base/world.ts'
+import type { HttpHandler, HttpResponse } from '#ground/http/message.ts'
+import { defaultJsonLimits } from '#ground/text/json-parse.ts'
+import type { AnyEngine } from '#backend/engine.ts'
+import { rootNamespace } from '#backend/namespace.ts'
+import { Unsealer } from '#core/barrier/unsealer.ts'
+import { systemEngine } from '#core/builtin/system/engine.ts'
+import { openApiDocument } from '#core/builtin/system/openapi.ts'
+import { Refusals } from '#core/builtin/system/refusal.ts'
+import type { InitAsk, InitResult, SealControl, SealStatus, SystemState } from '#core/builtin/system/state.ts'
+import { defaultMountConfig, type MountEntry } from '#core/mounts/entry.ts'
+import { makeMount, type Mount } from '#core/mounts/mount.ts'
+import { closedView } from '#core/storage/closed-view.ts'
+import { textCodec } from '#core/storage/text-codec.ts'
+import { tokenOf } from '#core/pipeline/call.ts'
+import { createPipeline, noQuotas } from '#core/pipeline/pipeline.ts'
+import { type AutoSeal, SealError } from '#core/seal/seal.ts'
+import { shareTexts } from '#core/seal/unseal-key.ts'
+import { registerToken } from '#core/tokens/register.ts'
+import { type Fault, fault } from '#protocol/fault.ts'
+import { programVersion } from '#protocol/version.ts'
+import type { Store, Term } from '#stores/store.ts'
+import type { ServerConfig } from './config.ts'
+import { builtinEntry, type OpenHouse, openHouse } from './house.ts'
+import { uiPages } from './page.ts'
+
+export type NodeOptions = {
+  readonly world: World
+  readonly store: Store
+  readonly config: ServerConfig
+  readonly autoSeal: AutoSeal | null
+  readonly catalog: readonly AnyEngine[]
+  /** What the page at `/ui/` names. */
+  readonly address: string
+  /** The store failed: the process must end, since nothing can be built on it. */
+  readonly onFatal: (error: unknown) => void
+}
+
+const clusterKey = `${rootNamespace.id}/cluster-id`
+const buildDate = '2026-11-25T00:00:00Z'
+const countKeptMs = 600_000
+
+/** One server: its store, its seal, and while unsealed everything else. */
+export class ServerNode implements SealControl {
+  readonly #options: NodeOptions
+  readonly #unsealer: Unsealer
+  readonly #refusals = new Refusals()
+  readonly #system: Mount
+  readonly handler: HttpHandler
+  #term: Term | null = null
+  #house: OpenHouse | null = null
+  #clusterId: string | null = null
+  #counting: Disposable | null = null
+
+  constructor(options: NodeOptions) {
+    this.#options = options
+    const { world, store, autoSeal, config } = options
+    this.#unsealer = new Unsealer({ store, world: { ...world, log: world.log.named('seal') }, autoSeal })
+    const engine = systemEngine(this.#state())
+    this.#system = systemMount(engine)
+    this.handler = createPipeline({
+      world: { ...world, log: world.log.named('core') },
+      settings: {
+        bodyBytesMax: Math.max(...config.listeners.map(listener => listener.requestBytesMax)),
+        json: defaultJsonLimits,
+        requestMsMax: config.requestSecondsMax * 1000,
+        pages: uiPages(() => ({
+          address: options.address,
+          version: programVersion,
+          state: this.#house !== null ? 'ready' : this.#wasInitialised ? 'sealed' : 'uninitialised',
+        })),
+      },
+      quotas: noQuotas,
+      refusals: this.#refusals,
+      system: this.#system,
+      house: () => this.#house,
+    })
+  }
+
+  #wasInitialised = false
+
+  /** null while sealed. */
+  get house(): OpenHouse | null {
+    return this.#house
+  }
+
+  /** Takes the lead, and unseals where the seal does it by itself. */
+  async start(): Promise<void> {
+    const { store, world, autoSeal } = this.#options
+    this.#term = await store.campaign(world.signal)
+    this.#wasInitialised = (await this.#unsealer.status()).isInitialised
+    if (autoSeal === null || !this.#wasInitialised) return
+    const { isStale } = await this.#unsealer.unsealByItself()
+    if (isStale) await this.#unsealer.rewrap(this.#term)
+    await this.#open()
+  }
+
+  async status(): Promise<SealStatus> {
+    const status = await this.#unsealer.status()
+    return {
+      type: status.type,
+      isInitialized: status.isInitialised,
+      isSealed: this.#house === null,
+      threshold: status.threshold,
+      shares: status.shares,
+      progress: status.progress,
+      nonce: status.nonce,
+      isRecoverySeal: status.hasRecoverySeal,
+      storageType: this.#options.store.type,
+    }
+  }
+
+  async init(ask: InitAsk): Promise<InitResult> {
+    const { autoSeal } = this.#options
+    checkFamily(ask, autoSeal)
+    const made = await asFaults(() =>
+      this.#unsealer.initialise(this.#term!, {
+        secret:
+          autoSeal === null || ask.secretShares > 0
+            ? { shares: ask.secretShares, threshold: ask.secretThreshold }
+            : null,
+        recovery: ask.sent.has('recovery_shares')
+          ? { shares: ask.recoveryShares, threshold: ask.recoveryThreshold }
+          : null,
+      }),
+    )
+    this.#wasInitialised = true
+    await this.#open()
+    const rootToken = await this.createRootToken(null)
+    if (autoSeal === null) await this.seal()
+    return {
+      keys: made.keys.map(share => shareTexts(share).hex),
+      recoveryKeys: (made.recoveryKeys ?? []).map(share => shareTexts(share).hex),
+      rootToken,
+    }
+  }
+
+  async unseal(key: string): Promise<SealStatus> {
+    await asFaults(() => this.#unsealer.submit(key))
+    if (this.#unsealer.barrier !== null && this.#house === null) await this.#open()
+    return this.status()
+  }
+
+  async resetUnseal(): Promise<SealStatus> {
+    await asFaults(() => this.#unsealer.reset())
+    return this.status()
+  }
+
+  async seal(): Promise<void> {
+    const house = this.#house
+    this.#house = null
+    this.#clusterId = null
+    this.#counting?.[Symbol.dispose]()
+    await house?.close()
+    this.#unsealer.seal()
+    this.#options.world.log.info('sealed')
+  }
+
+  /** A token with the root policy and no end. @param id only for `-dev-root-token-id`. */
+  async createRootToken(id: string | null): Promise<string> {
+    const house = this.#house!
+    const none = 0 as never
+    const asked = {
+      id,
+      policies: ['root'],
+      metadata: null,
+      displayName: 'root',
+      path: 'auth/token/root',
+      isOrphan: true,
+      renewable: false,
+      ttl: none,
+      explicitMaxTtl: none,
+      period: none,
+      numUses: 0,
+    }
+    const mount = { ...house.mounts.effectiveTtls(defaultMountConfig), accessor: 'auth_token_builtin' }
+    const { token } = await registerToken(house.tokens, asked, null, mount, { now: this.#options.world.clock.now() })
+    return token.reveal('the root token, shown once by init')
+  }
+
+  /** SIGHUP: audit files are opened anew. */
+  reopenAudit(): void {
+    this.#house?.audit.reopen()
+  }
+
+  /** Ends orderly: what was acknowledged is durable already. */
+  async stop(): Promise<void> {
+    if (this.#house !== null) await this.seal()
+    await this.#term?.resign()
+    await this.#options.store.close()
+  }
+
+  async #open(): Promise<void> {
+    const { world, store, config, catalog, onFatal } = this.#options
+    const barrier = this.#unsealer.barrier!
+    const house = await openHouse({
+      world,
+      store,
+      barrier,
+      term: this.#term!,
+      ttls: { defaultTtl: config.defaultLeaseTtl, maxTtl: config.maxLeaseTtl },
+      cacheBytes: config.cacheBytes,
+      auditDirectory: config.auditDirectory,
+      catalog,
+      system: { entry: this.#system.entry, engine: this.#system.engine },
+      onFailed: onFatal,
+    })
+    this.#clusterId = await house.keeper.update(clusterKey, textCodec, now => {
+      const id = (now as string | null) ?? world.entropy.uuid()
+      return now === null ? { entry: id, result: id } : { result: id }
+    })
+    for (const audit of config.audits) {
+      if (house.devices.all().some(device => device.path === audit.path)) continue
+      await house.devices.enable({ ...audit, description: '', local: false })
+    }
+    await house.tokens.resume()
+    this.#house = house
+    house.due.start()
+    this.#keepCount()
+    world.log.info('unsealed', { storage: store.type, term: this.#term!.term })
+  }
+
+  #keepCount(): void {
+    this.#counting = this.#options.world.clock.after(countKeptMs, () => {
+      const barrier = this.#unsealer.barrier
+      if (barrier === null || this.#house === null) return
+      void barrier
+        .keepCount(this.#term!)
+        .then(() => barrier.rotateIfWorn(this.#term!))
+        .catch(error => this.#options.world.log.error('the count of encryptions could not be kept', { error }))
+        .finally(() => this.#keepCount())
+    })
+  }
+
+  #state(): SystemState {
+    const { world, config } = this.#options
+    const node = this
+    return {
+      world,
+      seal: this,
+      version: programVersion,
+      buildDate,
+      get clusterName() {
+        return config.clusterName ?? `vault-cluster-${(node.#clusterId ?? '00000000').slice(0, 8)}`
+      },
+      clusterId: () => this.#clusterId,
+      house: () => {
+        if (this.#house === null) throw fault('server.sealed', 'Vault is sealed')
+        return this.#house
+      },
+      refusal: id => this.#refusals.get(id),
+      judgeFor: (accessor, path, operation) =>
+        this.#house!.judgeFor(accessor, { path, operation, values: null, wrapTtl: 0 } as never),
+      isCallerAlive: async call => {
+        const live = tokenOf(call)
+        return live !== null && this.#house !== null && (await this.#house.tokens.find(live.audited.token)) !== null
+      },
+      touches: async (call, path) => {
+        const live = tokenOf(call)
+        return live !== null && this.#house !== null && (await this.#house.touches(live, path))
+      },
+      openApi: (_call, generic) =>
+        openApiDocument(this.#house?.mounts.all() ?? [this.#system], { generic, version: programVersion }),
+    }
+  }
+}
+
+function systemMount(engine: AnyEngine): Mount {
+  const entry: MountEntry = builtinEntry(
+    'secret',
+    'sys/',
+    'system',
+    'system endpoints used for control, policy and debugging',
+  )
+  const facts = {
+    path: entry.path,
+    accessor: entry.accessor,
+    uuid: entry.uuid,
+    namespace: rootNamespace,
+    options: {},
+    defaultTtl: () => 0 as never,
+    maxTtl: () => 0 as never,
+  }
+  return makeMount({ entry, engine, state: engineState(engine), view: closedView, facts })
+}
+
+// The engine of `sys/` was made around its state and gives it to whoever opens it.
+const engineState = (engine: AnyEngine): unknown => engine.open(undefined as never)
+
+function checkFamily(ask: InitAsk, autoSeal: AutoSeal | null): void {
+  const names = (list: readonly string[]): string => list.filter(name => ask.sent.has(name)).join(',')
+  const secret = autoSeal === null ? '' : names(['secret_shares', 'secret_threshold'])
+  if (secret !== '' && (ask.secretShares > 0 || ask.secretThreshold > 0)) {
+    throw fault('request.invalid', `parameters ${secret} not applicable to seal type ${autoSeal!.type}`)
+  }
+  const recovery = autoSeal === null ? names(['recovery_shares', 'recovery_threshold']) : ''
+  if (recovery !== '' && (ask.recoveryShares > 0 || ask.recoveryThreshold > 0)) {
+    throw fault('request.invalid', `parameters ${recovery} not applicable to seal type shamir`)
+  }
+}
+
+async function asFaults<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw error instanceof SealError ? faultOf(error) : error
+  }
+}
+
+const faultOf = (error: SealError): Fault => fault('request.invalid', error.message)
+
+/** The answer in the place of those whose audit entry nobody took. */
+export const auditFailedResponse = (): HttpResponse => ({
+  status: 500,
+  headers: [
+    ['Content-Type', 'application/json'],
+    ['Cache-Control', 'no-store'],
+  ],
+  body: '{"errors":["internal error"]}\n',
+})
