@@ -22,6 +22,7 @@ import { Listeners } from './listeners.ts'
 import { furnishLocal, localConfig, localFiles, prepareFolder } from './local.ts'
 import { ServerNode } from './node.ts'
 import { openStore } from './open-store.ts'
+import { portOwner } from './port-owner.ts'
 
 type ServerFlags = FlagValues<typeof serverFlags>
 
@@ -73,7 +74,11 @@ function sentenceFor(error: unknown): string | null {
     return `Error: ${error.message}`
   if (error instanceof SealError) return `Error: the seal does not open this storage: ${error.message}`
   if (error instanceof StoreError) return `Error: the storage can not be opened: ${error.message}`
-  const code = (error as NodeJS.ErrnoException).code
+  const { code, port } = error as NodeJS.ErrnoException & { port?: number }
+  if (code === 'EADDRINUSE' && port !== undefined) {
+    const owner = portOwner(port)
+    return `Error: port ${port} is taken${owner === null ? '' : ` by ${owner}`}: end that, or choose another address`
+  }
   if (code === 'EADDRINUSE' || code === 'EACCES' || code === 'EADDRNOTAVAIL')
     return `Error: ${(error as Error).message}`
   return null
