@@ -222,7 +222,7 @@ const below: readonly (readonly [text: string, want: boolean])[] = [
   ['+/x*', true],
   ['secret/+/x', true],
   ['other/*', false],
-  ['+', false],
+  ['+', true],
   ['secret', true],
 ]
 for (const [text, want] of below) {
