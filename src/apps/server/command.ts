@@ -146,7 +146,8 @@ async function serve(flags: ServerFlags, io: Io): Promise<number> {
   using _pid = config.pidFile === null ? null : holdPidFile(config.pidFile)
   const store = await openStore(config.storage, { ...world, log: log.named('storage') })
   const listeners = new Listeners(world)
-  const address = addressOf(config)
+  // Port 0 is chosen by the system: the address is known once it listens.
+  const address = (): string => config.apiAddress ?? listeners.addresses[0] ?? ''
   const node = new ServerNode({
     world,
     store,
@@ -162,7 +163,7 @@ async function serve(flags: ServerFlags, io: Io): Promise<number> {
   try {
     await node.start()
     await listeners.start(config.listeners, node)
-    await furnish(flags, io, node, address, world)
+    await furnish(flags, io, node, address(), world)
     using _hup = onSignals(['SIGHUP'], () => {
       listeners.reload()
       node.reopenAudit()
@@ -185,14 +186,6 @@ function sealOf(seal: NonNullable<ServerConfig['seal']>, io: Io, world: World): 
     previous,
     entropy: world.entropy,
   })
-}
-
-function addressOf(config: ServerConfig): string {
-  if (config.apiAddress !== null) return config.apiAddress
-  const first = config.listeners[0]!
-  if ('path' in first.address) return `unix://${first.address.path}`
-  const host = first.address.host === '0.0.0.0' ? '127.0.0.1' : first.address.host
-  return `${first.tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${first.address.port}`
 }
 
 async function furnish(flags: ServerFlags, io: Io, node: ServerNode, address: string, world: World): Promise<void> {

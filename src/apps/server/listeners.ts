@@ -36,12 +36,13 @@ export class Listeners {
     }
   }
 
-  /** `host:port` or the socket's path, as listened on. */
+  /** URLs that reach them from this machine. */
   get addresses(): readonly string[] {
     return this.#open.map(({ config, server }) => {
       const { address } = server
       if ('path' in address) return `unix://${address.path}`
-      const host = address.host.includes(':') ? `[${address.host}]` : address.host
+      const reached = address.host === '0.0.0.0' || address.host === '::' ? '127.0.0.1' : address.host
+      const host = reached.includes(':') ? `[${reached}]` : reached
       return `${config.tls === null ? 'http' : 'https'}://${host}:${address.port}`
     })
   }

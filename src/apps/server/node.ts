@@ -31,7 +31,7 @@ export type NodeOptions = {
   readonly autoSeal: AutoSeal | null
   readonly catalog: readonly AnyEngine[]
   /** What the page at `/ui/` names. */
-  readonly address: string
+  readonly address: () => string
   /** The store failed: the process must end, since nothing can be built on it. */
   readonly onFatal: (error: unknown) => void
 }
@@ -65,7 +65,7 @@ export class ServerNode implements SealControl {
         json: defaultJsonLimits,
         requestMsMax: config.requestSecondsMax * 1000,
         pages: uiPages(() => ({
-          address: options.address,
+          address: options.address(),
           version: programVersion,
           state: this.#house !== null ? 'ready' : this.#wasInitialised ? 'sealed' : 'uninitialised',
         })),

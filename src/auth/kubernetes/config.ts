@@ -3,28 +3,10 @@ import { bool, commaList, optionalBool, text } from '#ground/fields/kit.ts'
 import type { Input } from '#ground/fields/field.ts'
 import type { Call } from '#backend/call.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
-import { jsonEntries, put } from '#backend/storage.ts'
+import { put } from '#backend/storage.ts'
 import { fault } from '#protocol/fault.ts'
+import { configKey, type KubernetesConfig } from './config-entry.ts'
 import { type KubernetesState, row } from './state.ts'
-
-/** Where the API server is, and who asks it. */
-export type KubernetesConfig = {
-  readonly host: string
-  /** PEM; empty = the pod's own CA file, else the system's. */
-  readonly caCert: string
-  /** Empty = the pod's own token, else the login's token reviews itself. Never shown. */
-  readonly reviewerJwt: string
-  /** PEM; non-empty = signatures are verified here first. */
-  readonly pemKeys: readonly string[]
-  readonly issuer: string
-  readonly disablesIssuerCheck: boolean
-  /** Don't read the pod's own token and CA. */
-  readonly disablesLocal: boolean
-  readonly usesAnnotations: boolean
-}
-
-export const configEntries = jsonEntries<KubernetesConfig>('config/')
-export const configKey = configEntries.key('config')
 
 const fields = {
   kubernetes_host: text({ description: 'The API server with its scheme: https://10.96.0.1:443.' }),

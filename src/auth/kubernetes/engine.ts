@@ -1,6 +1,7 @@
 import type { Engine } from '#backend/engine.ts'
 import type { Codec } from '#backend/storage.ts'
-import { configEntries, configRow } from './config.ts'
+import { configRow } from './config.ts'
+import { configEntries } from './config-entry.ts'
 import { loginRow, renewLogin } from './login.ts'
 import { Reviewers } from './reviewers.ts'
 import { roleEntries, roleRows } from './role.ts'

@@ -5,7 +5,7 @@ import { createKubeClient, type KubeClient } from '#kube/client.ts'
 import type { KubeConfig } from '#kube/config.ts'
 import { serviceAccountFolder } from '#kube/in-cluster.ts'
 import { fault } from '#protocol/fault.ts'
-import type { KubernetesConfig } from './config.ts'
+import type { KubernetesConfig } from './config-entry.ts'
 
 /** How long the pod's own token counts before it is read again; the kubelet replaces it. @source caching_file_reader.go */
 const localTokenMs = 60_000
