@@ -16,7 +16,12 @@ export type Ask = {
   readonly values: Readonly<Record<string, Json>> | null
   /** The wrapping asked for, seconds; 0: none. null: wrapping isn't in question. */
   readonly wrapTtl: number | null
+  /** Which demands of a rule the caller of `decide` sees to; a rule that demands another is refused. */
+  readonly enforces?: ReadonlySet<Demand>
 }
+
+/** What a rule may demand beyond the token, by its key in the policy. */
+export type Demand = 'mfa_methods' | 'control_group' | 'list_scan_response_keys_filter_path'
 
 type Shared = Pick<Verdict, 'isRoot' | 'hasSudo' | 'sources' | 'pattern' | 'capabilities' | 'demands'>
 
@@ -79,6 +84,8 @@ export function decide(acl: Acl, ask: Ask): Verdict {
     return prepared.refused(capability ?? operation)
   }
   if (prepared.isFree) return prepared.allowed(capability)
+  const unmet = unmetDemand(rule, capability, ask.enforces)
+  if (unmet !== null) return prepared.broken(`${unmet} can't be enforced here`)
   const broken = brokenWrapping(rule, ask.wrapTtl)
   if (broken !== null) return prepared.broken(broken)
   if (operation === 'list' || operation === 'scan') {
@@ -133,6 +140,19 @@ function decideRoot(acl: Acl & { root: NonNullable<Acl['root']> }, ask: Ask): Ve
 
 const helpAnswer: Verdict = new Answer(nothing, none, null, () => 'help is allowed to every valid token')
 
+// A condition that nobody checks would be as good as none: the rule refuses instead.
+function unmetDemand(rule: Rule, capability: Capability, enforces: Ask['enforces']): Demand | null {
+  const { mfaMethods, controlGroup, keysFilter } = rule
+  if (mfaMethods.length > 0 && !enforces?.has('mfa_methods')) return 'mfa_methods'
+  if (controlGroup !== null && !enforces?.has('control_group')) {
+    const words = controlGroup.factors.map(factor => factor.controlledCapabilities)
+    if (words.some(list => list.length === 0 || list.includes(capability))) return 'control_group'
+  }
+  const isListing = capability === 'list' || capability === 'scan'
+  const filter = 'list_scan_response_keys_filter_path'
+  return keysFilter !== null && isListing && !enforces?.has(filter) ? filter : null
+}
+
 function brokenWrapping(rule: Rule, wrapTtl: number | null): string | null {
   const { minWrapTtl: min, maxWrapTtl: max } = rule
   if (wrapTtl === null || (min <= 0 && max <= 0)) return null
@@ -165,7 +185,7 @@ class Prepared {
     const hasNoParameters = !rule.allowed?.size && !rule.denied?.size && rule.required.length === 0
     const isUnbounded = rule.minWrapTtl <= 0 && rule.maxWrapTtl <= 0 && rule.paginationLimit <= 0
     // `limit=max` on a list means something even where no rule bounds it.
-    this.isFree = hasNoParameters && isUnbounded && (rule.capabilities & (bits.list | bits.scan)) === 0
+    this.isFree = isPlain && hasNoParameters && isUnbounded && (rule.capabilities & (bits.list | bits.scan)) === 0
   }
 
   allowed(capability: Capability): Verdict {

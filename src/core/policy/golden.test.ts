@@ -83,6 +83,7 @@ for (const one of golden.table) {
       namespacePath: '',
       values: values ?? {},
       wrapTtl: one.wrap ?? 0,
+      enforces: new Set(['mfa_methods', 'control_group']),
     })
     assert.equal(verdict.allowed, here?.allowed ?? one.allowed, verdict.reason)
     assert.equal(verdict.hasSudo, one.op === 'help' ? false : one.sudo)

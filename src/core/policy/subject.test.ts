@@ -4,7 +4,7 @@ import { instant } from '#ground/base/clock.ts'
 import { rootNamespace } from '#backend/namespace.ts'
 import { type Acl, compileAcl, grantsBelow } from './acl.ts'
 import { controlGroupPolicyText, defaultPolicyText, responseWrappingPolicyText } from './builtin.ts'
-import { capabilitiesOn, decide } from './decide.ts'
+import { capabilitiesOn, type Demand, decide } from './decide.ts'
 import { isRootPolicy, normalPolicyName, parsePolicyName } from './names.ts'
 import { parsePolicy, policyText } from './parse.ts'
 import { PolicyError, type Policy } from './policy.ts'
@@ -192,6 +192,21 @@ test('policy: what a rule demands beyond the token is in the verdict', () => {
     },
   })
 })
+
+const demanding: readonly (readonly [demand: Demand, text: string, operation: 'read' | 'list'])[] = [
+  ['mfa_methods', 'mfa_methods = ["duo"]', 'read'],
+  ['control_group', 'control_group = { factor "f" { identity { approvals = 1 } } }', 'read'],
+  ['list_scan_response_keys_filter_path', 'list_scan_response_keys_filter_path = "x"', 'list'],
+]
+for (const [demand, text, operation] of demanding) {
+  test(`policy: a rule with ${demand} refuses unless the demand is seen to`, () => {
+    const acl = compile([policy(`path "a" { capabilities = ["read", "list"] ${text} }`)])
+    const ask = { operation, path: 'a', namespacePath: '', values: null, wrapTtl: 0 }
+    assert.equal(decide(acl, ask).allowed, false)
+    assert.match(decide(acl, ask).reason, new RegExp(`${demand} can't be enforced here`))
+    assert.equal(decide(acl, { ...ask, enforces: new Set([demand]) }).allowed, true)
+  })
+}
 
 test('policy: reasons name rule and policies, and no value', () => {
   const acl = compile([
