@@ -102,7 +102,7 @@ function configOf(flags: ServerFlags, io: Io): ReadConfig {
   }
   if (flags.local !== '') {
     const folder = resolve(io.cwd, flags.local)
-    prepareFolder(folder)
+    prepareFolder(folder, io.world)
     return readServerConfig([localConfig(folder, flags['local-listen-address'])])
   }
   if (flags.config.length === 0) {

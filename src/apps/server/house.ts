@@ -62,62 +62,9 @@ const saltKey = `${ns}/token/salt`
 
 /** Builds the rooms of an unsealed server on each other, and reads what they keep. */
 export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
-  const { world, store, barrier, term, ttls, catalog, system } = options
-  const audit = new AuditBroker(world)
-  const keeper = new Keeper({
-    store,
-    barrier,
-    fence: term,
-    world,
-    cacheBytes: options.cacheBytes,
-    beforeCommit: () => audit.flush(),
-    onFailed: options.onFailed,
-  })
-  const devices = new AuditDevices({
-    keeper,
-    broker: audit,
-    world,
-    prefix: `${ns}/`,
-    directory: options.auditDirectory,
-  })
-  const identity = new Identity(keeper, world, `${ns}/identity/`)
-  const policies = new PolicyShelf(keeper, world, `${ns}/policy/`)
-  const acls = new AclCache(policies, world)
-  const due = new DueIndex(keeper, world, `${ns}/due/`)
-  const salt = await keeper.update(saltKey, textCodec, now => {
-    const made = (now as string | null) ?? Buffer.from(world.entropy.bytes(32)).toString('hex')
-    return now === null ? { entry: made, result: made } : { result: made }
-  })
-  const tokens = new Tokens({ keeper, world, identity, due, prefix: `${ns}/token/`, salt, onEnded: () => undefined })
-  const notices = new NoticeHub()
-  const mounts = new Mounts({
-    keeper,
-    world,
-    catalog,
-    services: {},
-    ttls,
-    effects: () => noEffects,
-    emit: (mount, event) => notices.publish(fullPath(mount) + event.dataPath, event.version ?? null),
-    revokeBelow: mount => tokens.revokeOfMount(mount.accessor),
-  })
-  const renewals = new Renewals(tokens, mounts, world)
-  const policyExists = async (name: string): Promise<boolean> => (await policies.get(name)) !== null
-  const identityPolicies = async (entityId: string): Promise<readonly string[]> =>
-    entityId === '' ? [] : ((await identity.entity(entityId))?.policies ?? [])
-  await mounts.addBuiltin(system.entry, system.engine)
-  await mounts.addBuiltin(
-    builtinEntry('auth', 'token/', 'token', 'token based credentials'),
-    tokenEngine({
-      tokens,
-      renewals,
-      policyExists,
-      identityPolicies,
-      callerOf: tokenOf,
-    }),
-  )
-  await policies.ensureDefault()
-  await devices.load()
-  await mounts.load()
+  const rooms = await buildRooms(options)
+  await furnishRooms(rooms, options)
+  const { keeper, audit, devices, identity, policies, acls, due, tokens, notices, mounts } = rooms
   const aclOf = (live: LiveToken): Maybe<Acl> =>
     acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.entity) }))
   const judge = (live: LiveToken, question: Question): Maybe<Verdict> => {
@@ -152,6 +99,64 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
       }
     },
   }
+}
+
+type Rooms = Awaited<ReturnType<typeof buildRooms>>
+
+async function buildRooms({
+  world,
+  store,
+  barrier,
+  term,
+  ttls,
+  catalog,
+  cacheBytes,
+  auditDirectory,
+  onFailed,
+}: HouseOptions) {
+  const audit = new AuditBroker(world)
+  const beforeCommit = (): void => audit.flush()
+  const keeper = new Keeper({ store, barrier, fence: term, world, cacheBytes, beforeCommit, onFailed })
+  const devices = new AuditDevices({ keeper, broker: audit, world, prefix: `${ns}/`, directory: auditDirectory })
+  const identity = new Identity(keeper, world, `${ns}/identity/`)
+  const policies = new PolicyShelf(keeper, world, `${ns}/policy/`)
+  const acls = new AclCache(policies, world)
+  const due = new DueIndex(keeper, world, `${ns}/due/`)
+  const salt = await keeper.update(saltKey, textCodec, now => {
+    const made = (now as string | null) ?? Buffer.from(world.entropy.bytes(32)).toString('hex')
+    return now === null ? { entry: made, result: made } : { result: made }
+  })
+  const tokens = new Tokens({ keeper, world, identity, due, prefix: `${ns}/token/`, salt, onEnded: () => undefined })
+  const notices = new NoticeHub()
+  const mounts = new Mounts({
+    keeper,
+    world,
+    catalog,
+    services: {},
+    ttls,
+    effects: () => noEffects,
+    emit: (mount, event) => notices.publish(fullPath(mount) + event.dataPath, event.version ?? null),
+    revokeBelow: mount => tokens.revokeOfMount(mount.accessor),
+  })
+  return { audit, keeper, devices, identity, policies, acls, due, tokens, notices, mounts }
+}
+
+async function furnishRooms(rooms: Rooms, { world, system }: HouseOptions): Promise<void> {
+  const { identity, policies, tokens, mounts, devices } = rooms
+  await mounts.addBuiltin(system.entry, system.engine)
+  await mounts.addBuiltin(
+    builtinEntry('auth', 'token/', 'token', 'token based credentials'),
+    tokenEngine({
+      tokens,
+      renewals: new Renewals(tokens, mounts, world),
+      policyExists: async name => (await policies.get(name)) !== null,
+      identityPolicies: async id => (id === '' ? [] : ((await identity.entity(id))?.policies ?? [])),
+      callerOf: tokenOf,
+    }),
+  )
+  await policies.ensureDefault()
+  await devices.load()
+  await mounts.load()
 }
 
 /** A mount of the server itself: made anew at each start, with an accessor of its own. */

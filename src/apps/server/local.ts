@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileAtomically } from '#ground/process/atomic-file.ts'
@@ -20,7 +19,7 @@ export const localFiles = (folder: string) => ({
  * refused: a new key would lock the data for ever.
  * @throws ConfigError in one sentence
  */
-export function prepareFolder(folder: string): void {
+export function prepareFolder(folder: string, world: Pick<World, 'entropy'>): void {
   const files = localFiles(folder)
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -33,7 +32,10 @@ export function prepareFolder(folder: string): void {
         `${files.sealKey} is missing, but ${files.data} holds data that only it opens: bring it back, or remove ${folder} to begin anew`,
       )
     }
-    writeFileSync(files.sealKey, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600, flag: 'wx' })
+    writeFileSync(files.sealKey, `${Buffer.from(world.entropy.bytes(32)).toString('hex')}\n`, {
+      mode: 0o600,
+      flag: 'wx',
+    })
   } catch (error) {
     if (error instanceof ConfigError) throw error
     throw new ConfigError(

@@ -89,7 +89,6 @@ function logicalPath(raw: string): string {
       throw fault('request.invalid', 'the path has a broken percent-encoding')
     }
   }
-  // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\ufeff\ufffd]/.test(path)) {
     throw fault('request.invalid', 'the path holds characters that can not be printed')
   }
