@@ -12,6 +12,7 @@ import type { Clock } from '#ground/base/clock.ts'
 import { type ClientTls, type Connect, dial, type DialTarget, HttpClientError } from './dial.ts'
 import { HeaderList } from './headers.ts'
 import type { Headers } from './message.ts'
+import { placeOf } from './place.ts'
 
 export type HttpClientOptions = {
   readonly clock: Clock
@@ -100,7 +101,7 @@ class NodeClient implements HttpClient {
   }
 
   dial(url: HttpClientRequest['url'], signal: AbortSignal): Promise<Duplex> {
-    return this.#dial(place(url, this.#options).target, signal)
+    return this.#dial(placeOf(url, this.#options).target, signal)
   }
 
   #dial(target: DialTarget, signal: AbortSignal): Promise<Duplex> {
@@ -118,7 +119,7 @@ class NodeClient implements HttpClient {
     const { connectionsMax = 64, waitingMax = 1_000, clock } = this.#options
     if (this.#underWay >= connectionsMax + waitingMax)
       throw new HttpClientError('busy', 'too many requests wait for a connection')
-    const { target, path, host } = place(request.url, this.#options)
+    const { target, path, host } = placeOf(request.url, this.#options)
     const ending = new AbortController()
     const onAbort = (): void => ending.abort(request.signal?.reason)
     request.signal?.addEventListener('abort', onAbort, { once: true })
@@ -237,26 +238,6 @@ function pairsOf(request: HttpClientRequest, host: string): string[] {
   else if (body) flat.push('Transfer-Encoding', 'chunked')
   else if (request.method !== 'GET' && request.method !== 'HEAD') flat.push('Content-Length', '0')
   return flat
-}
-
-type Place = { target: DialTarget; path: string; host: string }
-
-function place(url: HttpClientRequest['url'], options: Pick<HttpClientOptions, 'tls' | 'connect'>): Place {
-  if (typeof url === 'object' && 'socketPath' in url) {
-    return { target: { socketPath: url.socketPath }, path: url.path, host: 'localhost' }
-  }
-  const parsed = typeof url === 'string' ? new URL(url) : url
-  if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') {
-    throw new RangeError(`an address begins with http:// or https://, not ${parsed.protocol}//`)
-  }
-  const isTls = parsed.protocol === 'https:'
-  const target: DialTarget = {
-    host: parsed.hostname.replace(/^\[|\]$/g, ''),
-    port: parsed.port === '' ? (isTls ? 443 : 80) : Number(parsed.port),
-    tls: isTls ? (options.tls ?? {}) : null,
-    ...(options.connect && { connect: options.connect }),
-  }
-  return { target, path: parsed.pathname + parsed.search, host: parsed.host }
 }
 
 // Node hands a request's options on to the agent as they are.

@@ -244,7 +244,7 @@ export class Connection implements Timed, Flushable {
       return
     }
     let sent = response
-    let closes = !request.isKept || this.#front.isClosing
+    let closes = !request.isKept || this.#front.isClosing || request.isBodyBroken
     if (this.#body !== null) {
       // The framing is lost unless the rest of the body is read: a client told to wait may or may not send it.
       if (this.#owesContinue || !this.#body.discard(unreadBodyMax)) {

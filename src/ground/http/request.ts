@@ -1,3 +1,4 @@
+import { RequestBody } from './body.ts'
 import type { Head } from './head.ts'
 import type { Body, Headers, HttpRequest, Peer } from './message.ts'
 
@@ -32,6 +33,11 @@ export class ServerRequest implements HttpRequest {
       if (this.#isAborted) this.#controller.abort(gone())
     }
     return this.#controller.signal
+  }
+
+  /** The body was too large or malformed, or didn't come: the client may see the rest of the connection otherwise than we. */
+  get isBodyBroken(): boolean {
+    return this.body instanceof RequestBody && this.body.failure !== null
   }
 
   abort(): void {
