@@ -212,8 +212,8 @@ test('an expired token is refused, and the reason says so', { skip }, async () =
     serviceAccount: 'app',
     uid,
     issuedAt: now - 400,
-    expiresAt: now - 180,
-  } as never)
+    lifetimeSeconds: 220,
+  })
   const refused = await login('app', jwt)
   assert.deepEqual([refused.status, refused.body.errors], [403, ['permission denied']])
   assert.match(await reasonOf(refused), /expired/)

@@ -67,7 +67,14 @@ const fieldEnv = (name: string, fieldPath: string): EnvVar => ({ name, valueFrom
 
 function environment(plan: Plan, isInit: boolean): EnvVar[] {
   const { settings, defaults, files, token } = plan
-  const config = agentJson({ settings, defaults, files, tokenPath: token.tokenPath, isInit, handsOver: handsOver(plan) })
+  const config = agentJson({
+    settings,
+    defaults,
+    files,
+    tokenPath: token.tokenPath,
+    isInit,
+    handsOver: handsOver(plan),
+  })
   return [
     fieldEnv('NAMESPACE', 'metadata.namespace'),
     fieldEnv('HOST_IP', 'status.hostIP'),

@@ -31,11 +31,18 @@ export function inject(
 ): InjectionAnswer {
   const annotations = pod.metadata?.annotations ?? {}
   try {
-    if (!within('error checking if should inject agent: ', () => asksForInjection(pod, annotations))) return { kind: 'untouched' }
+    if (!within('error checking if should inject agent: ', () => asksForInjection(pod, annotations)))
+      return { kind: 'untouched' }
     if (systemNamespaces.includes(namespace)) {
       throw new Denial(`error with request namespace: cannot inject into system namespaces: ${namespace}`)
     }
-    const plan = makePlan({ ...pod, spec: pod.spec ?? { containers: [] } }, annotations, namespace, defaults, improvements)
+    const plan = makePlan(
+      { ...pod, spec: pod.spec ?? { containers: [] } },
+      annotations,
+      namespace,
+      defaults,
+      improvements,
+    )
     const patch = within('error creating patch for agent: ', () => makePatch(plan))
     return { kind: 'patched', patch, warnings: annotationWarnings(annotations) }
   } catch (error) {
@@ -128,8 +135,15 @@ function initSteps(plan: Plan, agents: readonly Container[], mounts: readonly Vo
 }
 
 function statusSteps(pod: Pod): readonly PatchStep[] {
-  if (!pod.metadata?.annotations) return [{ op: 'add', path: '/metadata/annotations', value: { [statusName]: 'injected' } }]
-  return [{ op: 'add', path: `/metadata/annotations/${statusName.replaceAll('~', '~0').replaceAll('/', '~1')}`, value: 'injected' }]
+  if (!pod.metadata?.annotations)
+    return [{ op: 'add', path: '/metadata/annotations', value: { [statusName]: 'injected' } }]
+  return [
+    {
+      op: 'add',
+      path: `/metadata/annotations/${statusName.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+      value: 'injected',
+    },
+  ]
 }
 
 /** To an empty list the first item is added as a list. */

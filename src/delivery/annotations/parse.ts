@@ -27,7 +27,5 @@ const quantityPattern = /^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$/
 export function readQuantity(raw: string): string | null {
   if (raw === '') return null
   if (/^(?:[+-]?[0-9.]*)(?:Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E)?$/.test(raw) || quantityPattern.test(raw)) return raw
-  throw new Denial(
-    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
-  )
+  throw new Denial("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")
 }

@@ -22,21 +22,33 @@ const text = (name: string, fallback: (defaults: InjectorDefaults) => string, su
   fallback,
 })
 
-const bool = (name: string, fallback: (defaults: InjectorDefaults) => boolean, summary: string): Annotation<boolean> => ({
+const bool = (
+  name: string,
+  fallback: (defaults: InjectorDefaults) => boolean,
+  summary: string,
+): Annotation<boolean> => ({
   name,
   summary,
   read: readBool,
   fallback,
 })
 
-const whole = (name: string, fallback: (defaults: InjectorDefaults) => number, summary: string): Annotation<number> => ({
+const whole = (
+  name: string,
+  fallback: (defaults: InjectorDefaults) => number,
+  summary: string,
+): Annotation<number> => ({
   name,
   summary,
   read: readInt,
   fallback,
 })
 
-const quantity = (name: string, fallback: (defaults: InjectorDefaults) => string, summary: string): Annotation<string | null> => ({
+const quantity = (
+  name: string,
+  fallback: (defaults: InjectorDefaults) => string,
+  summary: string,
+): Annotation<string | null> => ({
   name,
   summary,
   read: readQuantity,
@@ -52,20 +64,48 @@ const no = (): boolean => false
  */
 export const annotations = {
   initFirst: bool('agent-init-first', no, 'Put vault-agent-init before all other init containers.'),
-  prePopulate: bool('agent-pre-populate', () => true, 'Add the init container, so that files are there when the app starts.'),
+  prePopulate: bool(
+    'agent-pre-populate',
+    () => true,
+    'Add the init container, so that files are there when the app starts.',
+  ),
   prePopulateOnly: bool('agent-pre-populate-only', no, 'Add no sidecar.'),
   containers: text('agent-inject-containers', none, 'App containers that get the secrets; comma list, default all.'),
   injectToken: bool('agent-inject-token', no, 'Write the token to the secrets folder, too.'),
   image: text('agent-image', defaults => defaults.image, 'Image of the agent containers.'),
   cpuLimit: quantity('agent-limits-cpu', defaults => defaults.cpuLimit, 'CPU limit of the agent; empty = none.'),
-  memoryLimit: quantity('agent-limits-mem', defaults => defaults.memoryLimit, 'Memory limit of the agent; empty = none.'),
-  ephemeralLimit: quantity('agent-limits-ephemeral', defaults => defaults.ephemeralLimit, 'Ephemeral storage limit of the agent.'),
-  cpuRequest: quantity('agent-requests-cpu', defaults => defaults.cpuRequest, 'CPU request of the agent; empty = none.'),
-  memoryRequest: quantity('agent-requests-mem', defaults => defaults.memoryRequest, 'Memory request of the agent; empty = none.'),
-  ephemeralRequest: quantity('agent-requests-ephemeral', defaults => defaults.ephemeralRequest, 'Ephemeral storage request of the agent.'),
+  memoryLimit: quantity(
+    'agent-limits-mem',
+    defaults => defaults.memoryLimit,
+    'Memory limit of the agent; empty = none.',
+  ),
+  ephemeralLimit: quantity(
+    'agent-limits-ephemeral',
+    defaults => defaults.ephemeralLimit,
+    'Ephemeral storage limit of the agent.',
+  ),
+  cpuRequest: quantity(
+    'agent-requests-cpu',
+    defaults => defaults.cpuRequest,
+    'CPU request of the agent; empty = none.',
+  ),
+  memoryRequest: quantity(
+    'agent-requests-mem',
+    defaults => defaults.memoryRequest,
+    'Memory request of the agent; empty = none.',
+  ),
+  ephemeralRequest: quantity(
+    'agent-requests-ephemeral',
+    defaults => defaults.ephemeralRequest,
+    'Ephemeral storage request of the agent.',
+  ),
   runAsUser: whole('agent-run-as-user', defaults => defaults.runAsUser, 'UID of the agent.'),
   runAsGroup: whole('agent-run-as-group', defaults => defaults.runAsGroup, 'GID of the agent.'),
-  runAsSameUser: bool('agent-run-as-same-user', defaults => defaults.runAsSameUser, 'Take the UID of the first app container.'),
+  runAsSameUser: bool(
+    'agent-run-as-same-user',
+    defaults => defaults.runAsSameUser,
+    'Take the UID of the first app container.',
+  ),
   role: text('role', none, 'The role to log in under.'),
   authPath: text('auth-path', defaults => defaults.authPath, 'Where the auth method is mounted.'),
   service: text('service', defaults => defaults.address, 'Address of the server.'),

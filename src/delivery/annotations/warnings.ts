@@ -12,7 +12,9 @@ export function annotationWarnings(pod: Readonly<Record<string, string>>): reado
     const name = key.slice(prefix.length)
     if (known.has(name) || secretPrefixes.some(one => name.startsWith(one))) continue
     const near = nearestWord(name, known)
-    warnings.push(`annotation ${key} is not supported and changes nothing${near === null ? '' : `; did you mean ${prefix}${near}?`}`)
+    warnings.push(
+      `annotation ${key} is not supported and changes nothing${near === null ? '' : `; did you mean ${prefix}${near}?`}`,
+    )
   }
   return warnings
 }
