@@ -16,6 +16,15 @@ const unitNs: Readonly<Record<string, number>> = {
   h: 3600e9,
 }
 
+// Go's package time quotes by itself: bytes that aren't printable ASCII as \xNN.
+function timeQuote(text: string): string {
+  const quoted = text.replace(/["\\]|[^ -\u007f]/gu, char => {
+    if (char === '"' || char === '\\') return `\\${char}`
+    return Buffer.from(char).toString('hex').replace(/../g, '\\x$&')
+  })
+  return `"${quoted}"`
+}
+
 const int64Max = 2 ** 63
 
 /**
@@ -24,7 +33,7 @@ const int64Max = 2 ** 63
  * @throws DurationError with the text of Go's time.ParseDuration
  */
 export function parseGoDuration(text: string): number {
-  const invalid = (): DurationError => new DurationError(`time: invalid duration ${goQuote(text)}`)
+  const invalid = (): DurationError => new DurationError(`time: invalid duration ${timeQuote(text)}`)
   let at = 0
   let sign = 1
   if (text[0] === '-' || text[0] === '+') {
@@ -39,9 +48,10 @@ export function parseGoDuration(text: string): number {
     part.lastIndex = at
     const [whole, digits = '', fraction = '', unit = ''] = part.exec(text)!
     if (digits === '' && fraction.length < 2) throw invalid()
-    if (unit === '') throw new DurationError(`time: missing unit in duration ${goQuote(text)}`)
+    if (unit === '') throw new DurationError(`time: missing unit in duration ${timeQuote(text)}`)
     const size = Object.hasOwn(unitNs, unit) ? unitNs[unit] : undefined
-    if (size === undefined) throw new DurationError(`time: unknown unit ${goQuote(unit)} in duration ${goQuote(text)}`)
+    if (size === undefined)
+      throw new DurationError(`time: unknown unit ${timeQuote(unit)} in duration ${timeQuote(text)}`)
     total += Number(digits) * size
     if (fraction.length > 1) total += Math.trunc(Number(`0${fraction}`) * size)
     if (total > int64Max || (total === int64Max && sign > 0)) throw invalid()
@@ -59,7 +69,7 @@ export function parseGoDuration(text: string): number {
  */
 export function parseDurationSeconds(input: string | number): number {
   if (typeof input === 'number') {
-    if (!Number.isFinite(input)) throw new DurationError(`time: invalid duration ${goQuote(String(input))}`)
+    if (!Number.isFinite(input)) throw new DurationError(`time: invalid duration ${timeQuote(String(input))}`)
     return Math.trunc(input) || 0
   }
   if (input === '') return 0
@@ -76,7 +86,7 @@ export function parseDurationSeconds(input: string | number): number {
 
 // What Go's int64 of nanoseconds can't hold would wrap around there; here it is refused.
 function bounded(seconds: number, input: string): number {
-  if (Math.abs(seconds) * 1e9 >= int64Max) throw new DurationError(`time: invalid duration ${goQuote(input)}`)
+  if (Math.abs(seconds) * 1e9 >= int64Max) throw new DurationError(`time: invalid duration ${timeQuote(input)}`)
   return seconds || 0
 }
 

@@ -256,6 +256,12 @@ class Parser {
     }
     this.#token()
     this.#at += match[0].length
+    const next = this.#text[this.#at]
+    if (next === '.' || next === 'e' || next === 'E') {
+      this.#at++
+      if (next !== '.' && /[+-]/.test(this.#text[this.#at] ?? '')) this.#at++
+      throw this.#unexpected(next === '.' ? 'after decimal point in numeric literal' : 'in exponent of numeric literal')
+    }
     const value = Number(match[0])
     return String(value) === match[0] ? value : new NumberLiteral(match[0])
   }
