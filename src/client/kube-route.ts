@@ -1,86 +1,43 @@
-import type { Duplex } from 'node:stream'
-import type { KubeClient } from '#kube/client.ts'
-import type { EndpointSlice, Service, ServicePort } from '#kube/objects.ts'
-import { endpointSlices, services } from '#kube/resources.ts'
+import { createKubeClient, type KubeClient } from '#kube/client.ts'
+import { loadKubeConfig } from '#kube/kubeconfig.ts'
+import { configMaps } from '#kube/resources.ts'
+import type { ConfigMap } from '#kube/objects.ts'
+import type { World } from '#ground/base/world.ts'
 import type { ServerAddress } from '#protocol/address.ts'
-import { ConnectError } from './api-error.ts'
 import type { Route } from './http-wire.ts'
 
 type KubeAddress = Extract<ServerAddress, { kind: 'kube' }>
 
-/** Opens a stream to a pod's port through the API server (`create` on `pods/portforward`). */
-export type OpenPodStream = (
-  kube: KubeClient,
-  pod: { readonly namespace: string; readonly name: string; readonly port: number },
-  signal: AbortSignal,
-) => Promise<Duplex>
+/** What `setup kubernetes` leaves for clients: a ConfigMap `<service>-ca` with the CA of the server's certificate. */
+export const caConfigMap = (service: string): string => `${service}-ca`
+export const caConfigKey = 'ca.crt'
+
+/** The way to a service of the current kubeconfig's cluster, and whom its certificate is issued by. */
+export type KubeWay = { readonly route: () => Promise<Route>; readonly caPem: string | null }
 
 /**
- * Finds the way to a service: its port, and for each connection one of its pods, ready ones first. A sealed server isn't
- * ready and must still be reached to be unsealed.
- * @throws ConnectError naming what isn't there; KubeError
+ * Finds the way to `kube://namespace/service`: TLS is spoken with the pod, through the API server's port-forward, for
+ * each connection anew. Nothing else is loaded by who doesn't ask for such an address.
+ * @throws KubeError, KubeConfigError
  */
-export async function kubeRoute(
-  kube: KubeClient,
+export async function kubeWay(
+  world: World,
+  env: Readonly<Record<string, string | undefined>>,
   address: KubeAddress,
-  open: OpenPodStream,
-  signal: AbortSignal,
-): Promise<Route> {
-  const { namespace, service: name } = address
-  const service = await kube.find<Service>({ ...services, namespace, name }, { signal })
-  if (!service) throw failure(`there is no service ${name} in namespace ${namespace}`)
-  const port = choosePort(service.spec?.ports ?? [], address.port)
-  if (!port) throw failure(`service ${namespace}/${name} has no port ${address.port ?? 'at all'}`)
-  const serverName = `${name}.${namespace}.svc`
+  isInteractive: boolean,
+): Promise<KubeWay> {
+  const kube = createKubeClient({ config: await loadKubeConfig({ env }), world, env, isInteractive })
+  const { namespace, service } = address
+  const found = await kube.find<ConfigMap>({ ...configMaps, namespace, name: caConfigMap(service) })
+  return { route: async () => routeOf(kube, address), caPem: found?.data?.[caConfigKey] ?? null }
+}
+
+async function routeOf(kube: KubeClient, { namespace, service, port }: KubeAddress): Promise<Route> {
+  const { openPodStream } = await import('#kube/portforward.ts')
+  const serverName = `${service}.${namespace}.svc`
   return {
-    base: `${isTls(port) ? 'https' : 'http'}://${serverName}:${port.port}`,
+    base: `https://${serverName}`,
     serverName,
-    connect: async reading => {
-      const labelSelector = `kubernetes.io/service-name=${name}`
-      const slices = await kube.list<EndpointSlice>(
-        { ...endpointSlices, namespace },
-        { labelSelector, signal: reading },
-      )
-      const target = chooseEndpoint(slices.items ?? [], port.name ?? '')
-      if (!target) throw failure(`no pod stands behind service ${namespace}/${name}`)
-      return open(kube, { namespace, ...target }, reading)
-    },
+    connect: signal => openPodStream(kube, { namespace, service, port }, { signal }),
   }
-}
-
-/** By name or number; without either `https`, `http`, or the first. */
-export function choosePort(ports: readonly ServicePort[], asked: string | null): ServicePort | null {
-  if (asked !== null) return ports.find(port => port.name === asked || String(port.port) === asked) ?? null
-  const named = (name: string): ServicePort | undefined => ports.find(port => port.name === name)
-  return named('https') ?? named('http') ?? ports[0] ?? null
-}
-
-/** The chart's convention and Kubernetes' own field; nothing else says how a port speaks. */
-export function isTls(port: ServicePort): boolean {
-  return port.appProtocol === 'https' || (port.name ?? '').startsWith('https') || port.port === 443
-}
-
-/** A pod and its port: ready before serving before any that isn't ending. */
-export function chooseEndpoint(
-  slices: readonly EndpointSlice[],
-  portName: string,
-): { name: string; port: number } | null {
-  let best: { name: string; port: number } | null = null
-  let bestRank = 0
-  for (const slice of slices) {
-    const port = slice.ports?.find(entry => (entry.name ?? '') === portName)?.port
-    if (port === undefined) continue
-    for (const { conditions, targetRef } of slice.endpoints ?? []) {
-      if (targetRef?.kind !== 'Pod' || !targetRef.name) continue
-      const rank = conditions?.ready !== false ? 3 : conditions.serving ? 2 : conditions.terminating ? 0 : 1
-      if (rank <= bestRank) continue
-      best = { name: targetRef.name, port }
-      bestRank = rank
-    }
-  }
-  return best
-}
-
-function failure(reason: string): ConnectError {
-  return new ConnectError('', '', reason, { isRetryable: false })
 }

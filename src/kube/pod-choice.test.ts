@@ -1,34 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseKubeAddress } from './kube-address.ts'
 import type { ServicePort } from './objects.ts'
 import { bestPod, choosePort } from './pod-choice.ts'
 import type { Pod } from './pod.ts'
-
-const addresses: readonly (readonly [string, unknown])[] = [
-  ['kube://vault/coffer', { namespace: 'vault', service: 'coffer', port: null, serverName: 'coffer.vault.svc' }],
-  ['kube://vault/coffer:8200', { namespace: 'vault', service: 'coffer', port: '8200', serverName: 'coffer.vault.svc' }],
-  [
-    'kube://vault/coffer:https/',
-    { namespace: 'vault', service: 'coffer', port: 'https', serverName: 'coffer.vault.svc' },
-  ],
-]
-for (const [address, want] of addresses)
-  test(`${address} is understood`, () => assert.deepEqual(parseKubeAddress(address), want))
-
-for (const address of [
-  'kube://',
-  'kube://a',
-  'kube:///a',
-  'kube://a/b/c',
-  'kube://A/b',
-  'kube://a/b:',
-  'kube://a/../b',
-  'http://a/b',
-]) {
-  test(`${address} is refused with the form`, () =>
-    assert.throws(() => parseKubeAddress(address), /write kube:\/\/NAMESPACE\/SERVICE/))
-}
 
 const ports = (...all: (readonly [number, string?])[]): ServicePort[] =>
   all.map(([port, name]) => (name ? { port, name } : { port }))

@@ -1,7 +1,7 @@
 import type { Secret } from '#ground/base/secret.ts'
 import type { FlagValues } from '#ground/text/flags.ts'
 import type { Io } from '#protocol/command.ts'
-import { defaultAddress } from '#protocol/address.ts'
+import { defaultAddress, parseAddress } from '#protocol/address.ts'
 import type { ApiClientOptions } from '#client/api.ts'
 import { type ClientEnvironment, readEnvironment, type TlsSettings } from '#client/environment.ts'
 import { type CheckoutClient, readCheckoutClient } from './checkout.ts'
@@ -34,14 +34,17 @@ export async function resolveSettings(io: Io, flags: HttpFlagValues, given: Read
       ? flags.namespace
       : (environment.namespace ?? '')
   const wrapTtlSeconds = given.has('wrap-ttl') ? flags['wrap-ttl'] : (environment.wrapTtlSeconds ?? 0)
+  const address = named ?? checkout?.address ?? defaultAddress
+  const tls = tlsOf(flags, environment.tls, given, checkout)
   return {
     environment,
     token: environment.token ?? checkout?.token ?? (await readTokenFile(tokenPath)),
     tokenPath,
     checkout,
     options: {
-      address: named ?? checkout?.address ?? defaultAddress,
-      tls: tlsOf(flags, environment.tls, given, checkout),
+      address,
+      tls,
+      ...(await kubeOptions(io, address, tls)),
       namespace: canonicalNamespace(namespace),
       wrapTtlSeconds,
       // A person at a terminal would rather see the error now.
@@ -53,6 +56,16 @@ export async function resolveSettings(io: Io, flags: HttpFlagValues, given: Read
       headers: headersOf(flags.header),
     },
   }
+}
+
+// Through a cluster: the way there, and its own CA unless the user names another.
+async function kubeOptions(io: Io, text: string, tls: TlsSettings): Promise<Pick<ApiClientOptions, 'route' | 'tls'>> {
+  const address = parseAddress(text)
+  if (address.kind !== 'kube') return {}
+  const { kubeWay } = await import('#client/kube-route.ts')
+  const { route, caPem } = await kubeWay(io.world, io.env, address, io.isInputTerminal)
+  const isNamed = tls.caCert !== undefined || tls.caPath !== undefined || tls.caBytes !== undefined
+  return { route, tls: isNamed || caPem === null ? tls : { ...tls, caBytes: caPem } }
 }
 
 function tlsOf(
