@@ -1,5 +1,6 @@
 import { Agent, request as httpsRequest } from 'node:https'
 import type { IncomingMessage } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Identity } from './certificates.ts'
 
 /** An API server's refusal: its status code, and the `message` of its Status object. */
@@ -39,6 +40,8 @@ export type Api = Disposable & {
    * @param options.timeoutMs default 60,000; then an error that shows the last state seen.
    */
   until: <T>(path: string, isDone: (object: T) => boolean, options?: { timeoutMs?: number }) => Promise<T>
+  /** Waits until there is no object at `path`. */
+  untilGone: (path: string, options?: { timeoutMs?: number }) => Promise<void>
 }
 
 export type ApiAddress = { host: string; port: number; caPem: string; identity: Identity }
@@ -88,44 +91,63 @@ export function openApi(address: ApiAddress): Api {
     return answer.body as T
   }
 
-  async function until<T>(
-    path: string,
-    isDone: (object: T) => boolean,
-    { timeoutMs = 60_000 }: { timeoutMs?: number } = {},
-  ): Promise<T> {
+  /** Follows one object: its state at first and each later one, `null` when it is gone. Until it has `isDone`. */
+  async function follow<T>(path: string, isDone: (object: T | null) => boolean, timeoutMs = 60_000): Promise<T | null> {
     const signal = AbortSignal.timeout(timeoutMs)
     const cut = path.lastIndexOf('/')
     const watch = `${path.slice(0, cut)}?watch=1&fieldSelector=metadata.name%3D${path.slice(cut + 1)}`
-    let last: unknown
-    try {
-      // A watch without a resource version begins with the present state. It ends when the server restarts: again.
-      while (!signal.aborted) {
+    let last: T | null = null
+    while (!signal.aborted) {
+      try {
+        const now = await request('GET', path, { timeoutMs })
+        if (now.status >= 400 && now.status !== 404) throw refusal('GET', path, now)
+        last = now.status === 404 ? null : (now.body as T)
+        if (isDone(last)) return last
+        // Without a resource version a watch begins with the present state, so nothing is missed between the two.
         const response = await open('GET', watch, {}, signal)
-        if (response.statusCode !== 200) {
-          throw refusal('GET', watch, { status: response.statusCode ?? 0, body: parse(await readAll(response)) })
-        }
         for await (const line of lines(response)) {
           const event = JSON.parse(line) as { type: string; object: T }
-          if (event.type === 'ERROR') break
-          last = event.object
-          if (event.type !== 'DELETED' && isDone(event.object)) return event.object
+          if (event.type === 'ERROR' || event.type === 'Failure') break
+          last = event.type === 'DELETED' ? null : event.object
+          if (isDone(last)) return last
         }
+      } catch (error) {
+        // A connection ends when a test restarts the API server.
+        if (error instanceof ApiError) throw error
       }
-    } catch (error) {
-      if (!signal.aborted) throw error
+      await sleep(50)
     }
-    throw new Error(`${path}: not as expected after ${timeoutMs} ms; last seen: ${JSON.stringify(last)}`)
+    throw new Error(`${path}: not as expected after ${timeoutMs} ms; last seen: ${shown(last)}`)
+  }
+
+  async function until<T>(
+    path: string,
+    isDone: (object: T) => boolean,
+    options: { timeoutMs?: number } = {},
+  ): Promise<T> {
+    const found = await follow<T>(path, object => object !== null && isDone(object), options.timeoutMs)
+    return found as T
+  }
+
+  async function untilGone(path: string, options: { timeoutMs?: number } = {}): Promise<void> {
+    await follow(path, object => object === null, options.timeoutMs)
   }
 
   return {
     request,
     call,
     until,
+    untilGone,
     [Symbol.dispose]() {
       asAdmin.destroy()
       asBearer.destroy()
     },
   }
+}
+
+/** An object as text, without the list of who wrote which field. */
+function shown(object: unknown): string {
+  return JSON.stringify(object, (key, value: unknown) => (key === 'managedFields' ? undefined : value))
 }
 
 async function readAll(response: IncomingMessage): Promise<string> {

@@ -96,7 +96,14 @@ async function build(task: Build, say: Say, signal?: AbortSignal): Promise<void>
       {
         cwd: task.cwd,
         inheritEnv: true,
-        env: { CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOFLAGS: '', GOWORK: 'off' },
+        env: {
+          // Where Go's own installer puts it, which isn't on everybody's PATH.
+          PATH: `${process.env['PATH'] ?? ''}:/usr/local/go/bin`,
+          CGO_ENABLED: '0',
+          GOTOOLCHAIN: 'local',
+          GOFLAGS: '',
+          GOWORK: 'off',
+        },
         timeoutMs: 45 * 60_000,
         // -v prints the name of each package that is compiled, one a line.
         onStderr: text => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Tells people what a long step is doing; one line a call, without a line feed. */
@@ -38,14 +38,19 @@ export function keyOf(parts: readonly (string | Uint8Array)[]): string {
   return hash.digest('hex').slice(0, 16)
 }
 
+/** Where the artifact lies or will lie. */
+export function folderOf(artifact: Artifact): string {
+  return join(cacheRoot(), 'cluster', `${artifact.name}-${artifact.key}`)
+}
+
 /**
  * The artifact's folder, made first when it is missing. Whole or not there: it is made beside its place and renamed.
  * Of two runs that miss the same artifact one makes it, the other waits.
  * @throws what `make` threw, or the signal's reason.
  */
 export async function obtain(artifact: Artifact, say: Say = sayOnStderr, signal?: AbortSignal): Promise<string> {
-  const root = join(cacheRoot(), 'cluster')
-  const folder = join(root, `${artifact.name}-${artifact.key}`)
+  const folder = folderOf(artifact)
+  const root = dirname(folder)
   if (await exists(folder)) {
     // The time of last use decides which older ones go. In a cache of somebody else's it can't be set, and needn't.
     await utimes(folder, new Date(), new Date()).catch(() => undefined)

@@ -1,9 +1,8 @@
 import { createHash, generateKeyPair, KeyObject, webcrypto } from 'node:crypto'
 import { isIP } from 'node:net'
 import { promisify } from 'node:util'
-import { BitString, Integer, OctetString, PrintableString, Utf8String } from 'asn1js'
+import { BitString, Integer, ObjectIdentifier, OctetString, PrintableString, Sequence, Set, Utf8String } from 'asn1js'
 import {
-  AttributeTypeAndValue,
   AuthorityKeyIdentifier,
   BasicConstraints,
   Certificate,
@@ -132,16 +131,13 @@ async function keyIdentifier(pair: KeyPair): Promise<OctetString> {
   return new OctetString({ valueHex: Uint8Array.from(digest).buffer })
 }
 
+// pkijs by itself would put all attributes into one set, `O + CN`. Parsed names keep their form, so it parses ours.
 function distinguishedName(name: Name): RelativeDistinguishedNames {
-  return new RelativeDistinguishedNames({
-    typesAndValues: name.map(
-      ([type, value]) =>
-        new AttributeTypeAndValue({
-          type,
-          value: /^[A-Za-z0-9 '()+,./:=?-]*$/.test(value) ? new PrintableString({ value }) : new Utf8String({ value }),
-        }),
-    ),
+  const sets = name.map(([type, value]) => {
+    const text = /^[A-Za-z0-9 '()+,./:=?-]*$/.test(value) ? new PrintableString({ value }) : new Utf8String({ value })
+    return new Set({ value: [new Sequence({ value: [new ObjectIdentifier({ value: type }), text] })] })
   })
+  return RelativeDistinguishedNames.fromBER(new Sequence({ value: sets }).toBER(false))
 }
 
 function extension(extnID: string, critical: boolean, value: { toBER(sizeOnly?: boolean): ArrayBuffer }): Extension {

@@ -54,7 +54,7 @@ export type HandleParts = Pick<
 >
 
 export function makeHandle(parts: HandleParts, api: Api): Handle {
-  const { request, call, until } = api
+  const { request, call, until, untilGone } = api
   const kubectl = async (args: readonly string[], options: KubectlOptions = {}): Promise<Output> => {
     const run = options.mayFail ? capture : must
     const namespace = options.namespace === undefined ? [] : ['--namespace', options.namespace]
@@ -70,6 +70,7 @@ export function makeHandle(parts: HandleParts, api: Api): Handle {
     request,
     call,
     until,
+    untilGone,
     kubectl,
     async newNamespace(prefix = 'test') {
       const name = `${prefix}-${randomBytes(4).toString('hex')}`

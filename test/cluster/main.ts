@@ -17,11 +17,10 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { kubernetes } from './binaries.ts'
-import { obtain } from './cache.ts'
 import { startControlPlane } from './controlplane.ts'
 import type { Handle } from './handle.ts'
-import { prepareNode, startCluster } from './node.ts'
+import { startCluster } from './node.ts'
+import { type Kind, prepare } from './prepare.ts'
 import { startTime, tail } from './process.ts'
 
 const usage = `usage: bin/pinned test/cluster/main.ts COMMAND [NAME]
@@ -37,7 +36,7 @@ NAME (default: default) tells several clusters apart.
 `
 
 /** What is known of a cluster in the background; a file below $TMPDIR. */
-type State = { pid: number; startTime: string; folder: string; kubeconfig: string; kind: 'api' | 'up' }
+type State = { pid: number; startTime: string; folder: string; kubeconfig: string; kind: Kind }
 
 const stateFolder = join(tmpdir(), `coffer-up-${process.getuid?.() ?? 0}`)
 const stateFile = (name: string): string => join(stateFolder, `${name}.json`)
@@ -56,10 +55,10 @@ function required(name: string): State {
 }
 
 /** Starts the process that holds the cluster, and returns when that is ready. */
-async function hold(kind: 'api' | 'up', name: string): Promise<State> {
+async function hold(kind: Kind, name: string): Promise<State> {
   const running = readState(name)
   if (running) throw new Error(`"${name}" is up already (${running.kind}, process ${running.pid}); take it down first`)
-  await build(kind)
+  await prepare(kind)
   mkdirSync(stateFolder, { recursive: true, mode: 0o700 })
   rmSync(stateFile(name), { force: true })
   const log = openSync(logFile(name), 'w', 0o600)
@@ -89,7 +88,7 @@ async function hold(kind: 'api' | 'up', name: string): Promise<State> {
 }
 
 /** The background process: holds the cluster until it is told to end. */
-async function holder(kind: 'api' | 'up', name: string): Promise<void> {
+async function holder(kind: Kind, name: string): Promise<void> {
   const told = new Promise<void>(resolve => {
     process.once('SIGTERM', resolve)
     process.once('SIGINT', resolve)
@@ -118,16 +117,11 @@ async function down(name: string): Promise<void> {
   rmSync(stateFile(name), { force: true })
 }
 
-async function build(kind: 'api' | 'up'): Promise<void> {
-  await obtain(kubernetes())
-  if (kind === 'up') await prepareNode()
-}
-
 async function main([command = '', name = 'default', kind]: string[]): Promise<void> {
   const print = (text: string): void => console.log(text)
   switch (command) {
     case 'build':
-      await build(name === 'api' ? 'api' : 'up')
+      await prepare(name === 'api' ? 'api' : 'up')
       return
     case 'api':
     case 'up': {

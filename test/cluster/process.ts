@@ -86,7 +86,8 @@ export function children(pid: number): number[] {
   }
 }
 
-function kill(pid: number): void {
+/** SIGKILL; nothing happens when there is no such process any more. */
+export function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {
@@ -96,13 +97,14 @@ function kill(pid: number): void {
 
 /**
  * When a process started, in clock ticks since boot (`proc(5)`, stat field 22); null when there is none. With the pid
- * it names a process for good: pids are used again.
+ * it names a process for good: pids are used again. What has ended and waits for its parent to notice counts as gone.
  */
 export function startTime(pid: number): string | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
     // The second field is the command's name in brackets, and may itself hold spaces and brackets.
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null
+    const [state, ...fields] = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return state === 'Z' || state === 'X' ? null : (fields[18] ?? null)
   } catch {
     return null
   }
