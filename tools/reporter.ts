@@ -62,7 +62,11 @@ function describeError(error: (Error & { cause?: unknown }) | undefined): string
 export default async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   for await (const event of source) {
     const line = told(event)
-    if (line) writeSync(3, `${JSON.stringify(line)}\n`)
+    if (line)
+      writeSync(
+        3,
+        `${JSON.stringify(line).replace(/[\u2028\u2029]/g, char => `\\u${char.charCodeAt(0).toString(16)}`)}\n`,
+      )
   }
   yield ''
 }
