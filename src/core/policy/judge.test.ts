@@ -93,6 +93,20 @@ test('policies: root from an identity counts for nothing, from the token for eve
   assert.equal(await reads(cache, bearer(['root', 'app'], { isRoot: true }), 'sys/x'), true)
 })
 
+test('policies: lists are compared as a whole where that is asked for', async () => {
+  const { world, shelf } = setUp()
+  await shelf.put('app', 'path "a" { capabilities = ["update"] allowed_parameters = { "x" = ["1", "2"] } }')
+  const one = bearer(['app'])
+  for (const [matching, want] of [
+    ['elements', true],
+    ['whole', false],
+  ] as const) {
+    const acl = await new AclCache(shelf, world, undefined, matching).aclOf(one, () => one)
+    const ask = { operation: 'update', path: 'a', namespacePath: '', values: { x: ['1', '2'] }, wrapTtl: 0 } as const
+    assert.equal(decide(acl, ask).allowed, want)
+  }
+})
+
 test('policies: names with slashes and blanks are kept, listed and found', async () => {
   const { shelf } = setUp()
   await shelf.ensureDefault()

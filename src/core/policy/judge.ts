@@ -34,11 +34,19 @@ export class AclCache {
   readonly #shelf: PolicyShelf
   readonly #world: Pick<World, 'clock'>
   readonly #namespace: NamespaceRef
+  readonly #listMatching: 'elements' | 'whole'
   readonly #byBearer = new WeakMap<object, Compiled>()
   readonly #shared = new Map<string, Compiled>()
   readonly #rootAcl: Acl
 
-  constructor(shelf: PolicyShelf, world: Pick<World, 'clock'>, namespace: NamespaceRef = rootNamespace) {
+  /** @param listMatching `whole` is what `VAULT_LEGACY_EXACT_MATCHING_ON_LIST` asks for */
+  constructor(
+    shelf: PolicyShelf,
+    world: Pick<World, 'clock'>,
+    namespace: NamespaceRef = rootNamespace,
+    listMatching: 'elements' | 'whole' = 'elements',
+  ) {
+    this.#listMatching = listMatching
     this.#shelf = shelf
     this.#world = world
     this.#namespace = namespace
@@ -98,6 +106,7 @@ export class AclCache {
       subject: bearer.subject,
       rootNamespace: this.#namespace,
       now: this.#world.clock.now(),
+      listMatching: this.#listMatching,
     })
     const compiled = { names, entries, acl }
     this.#byBearer.set(owner, compiled)
