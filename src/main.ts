@@ -78,9 +78,13 @@ process.stdout.on('error', error => {
   if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
 })
 
-try {
-  process.exitCode = await main(process.argv.slice(2), processIo(ending.signal))
-} catch (error) {
-  process.stderr.write(`coffer: ${error instanceof Error ? error.message : String(error)}\n`)
-  process.exitCode = 1
-}
+// No top-level await: images hold the program as CommonJS, which has none.
+main(process.argv.slice(2), processIo(ending.signal)).then(
+  code => {
+    process.exitCode = code
+  },
+  (error: unknown) => {
+    process.stderr.write(`coffer: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.exitCode = 1
+  },
+)
