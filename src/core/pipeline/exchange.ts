@@ -187,11 +187,10 @@ export class Exchange {
     const access = this.#action?.access ?? (this.#operation === 'help' ? 'token' : 'policy')
     if (this.#live === null || this.#house === null || (access !== 'policy' && access !== 'sudo'))
       return this.#judged(null)
-    const withValues = this.#operation === 'create' || this.#operation === 'update' || this.#operation === 'patch'
     const verdict = this.#house.judge(this.#live, {
       path: this.#target.path,
       operation: this.#operation,
-      values: withValues || (this.#operation === 'read' && this.#target.query !== noValues) ? this.#values : null,
+      values: this.#operation === 'delete' ? null : this.#values,
       wrapTtl: 0,
     })
     return verdict instanceof Promise ? verdict.then(one => this.#judged(one)) : this.#judged(verdict)
@@ -201,6 +200,7 @@ export class Exchange {
     this.#verdict = verdict
     if (verdict !== null) {
       if (!verdict.allowed) throw fault('permission.denied', 'permission denied', { reason: verdict.reason })
+      if (verdict.limit !== null) this.#limitPage(verdict.limit)
       if (verdict.demands !== null) {
         throw fault('permission.denied', 'permission denied', {
           reason: `the rule "${verdict.pattern ?? ''}" asks for a second factor or a control group, which this server does not have`,
@@ -222,6 +222,14 @@ export class Exchange {
     }
     this.#audit(null)
     return this.#handle()
+  }
+
+  /** A rule bounds the page: what the request says of `limit` counts no more. */
+  #limitPage(limit: number): void {
+    if (this.#row === null || !Object.hasOwn(this.#row.fields, 'limit')) return
+    this.#values = { ...this.#values, limit }
+    this.#parsed = parseInput(this.#row.fields, { values: this.#values, captures: this.#captures })
+    this.#call = this.#makeCall()
   }
 
   #handle(): Maybe<Answer> {
