@@ -16,13 +16,15 @@ import { net, writeCredentials } from './layout.ts'
 import { openNamespaces } from './namespaces.ts'
 import { capture, type CaptureOptions, must, type Output, type Running, start, stop, tail } from './process.ts'
 import { openRun, type Run } from './run.ts'
-import { addVolumes, volumeClass } from './volumes.ts'
+import { addVolumes } from './volumes.ts'
 
 /** A cluster of one node in namespaces of its own: pods run, names resolve, `local` volumes bind. Needs root. */
 export type Cluster = Handle &
   AsyncDisposable & {
     /** Process id, outside, of the first process in the node's namespaces; for `nsenter -t`. */
     initPid: number
+    /** Name of the cgroup that pods run below, in each hierarchy. */
+    cgroup: string
     /** Folder of the kubelet. A CSI driver registers in its `plugins_registry`. */
     kubeletRoot: string
     /** Logs of containers as files: `NAMESPACE_POD_UID/CONTAINER/0.log`. */
@@ -57,7 +59,6 @@ export type ClusterOptions = {
 
 /** The node's address, on which `expose` listens. */
 export const nodeIp = net.nodeIp
-export { boxImage } from './containerd.ts'
 
 type Prepared = { kubernetes: string; node: string; debian: string; images: string }
 
@@ -106,6 +107,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   return {
     ...handle,
     initPid,
+    cgroup: run.cgroup,
     kubeletRoot: kubeletRoot(folder),
     podLogs: join(folder, 'podlogs'),
     exec: (argv, { mayFail, ...rest } = {}) => (mayFail ? capture : must)(argv, { ...rest, initPid }),
@@ -190,5 +192,3 @@ async function namesResolve(debianFolder: string, initPid: number): Promise<void
     await sleep(50)
   }
 }
-
-export { volumeClass }
