@@ -254,7 +254,7 @@ reconstruct the root key, Vault will remain permanently sealed!
   },
   {
     rule: 'policy explain asks about a token that might ask',
-    argv: 'policy explain -field=allowed -accessor=acc -operation=update -path=secret/data/x',
+    argv: 'policy explain -field=allowed -accessor=acc update secret/data/x',
     stub: { 'PUT /v1/sys/policies/explain': { body: { data: { allowed: true } } } },
     out: 'true',
     asked: ['PUT /v1/sys/policies/explain {"accessor":"acc","operation":"update","path":"secret/data/x"}'],

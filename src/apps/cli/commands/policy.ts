@@ -102,26 +102,23 @@ const fmtRow = row({
 const explainRow = row({
   name: 'policy explain',
   synopsis: 'Says why a request was allowed or refused',
-  usage: '[options] [REQUEST_ID]',
+  usage: '[options] REQUEST_ID | -accessor=ACCESSOR OPERATION PATH',
   help: `Says which policy and which of its rules decided: of a past request by its id (header X-Coffer-Request-Id of the
 answer), or of one that a token might make. Not part of Vault.
 
     $ % policy explain 9c5f7a0e-6d0b-4a5e-8a4b-2f1f6d6f7c11
-    $ % policy explain -accessor=Fh3nXv0aQbTz8pLkW2sEr6Uy -operation=read -path=secret/data/app`,
+    $ % policy explain -accessor=Fh3nXv0aQbTz8pLkW2sEr6Uy read secret/data/app`,
   output: ['field', 'format'],
   flags: {
     accessor: stringFlag({ usage: 'Accessor of the token that might ask.' }),
-    operation: stringFlag({ usage: 'What it would do: read, create, update, patch, delete, list.', default: 'read' }),
-    path: stringFlag({ usage: 'What it would do it to, as in a policy: secret/data/app.' }),
   },
-  args: [0, 1],
+  args: [1, 2],
   async run(c) {
-    const id = c.arg(0)
-    const { accessor, operation, path } = c.flags
-    if (id === '' && (accessor === '' || path === '')) {
-      throw new CliError(1, 'Give a request id, or -accessor and -path')
+    const { accessor } = c.flags
+    if (accessor === '' ? c.arg(1) !== '' : c.arg(1) === '') {
+      throw new CliError(1, 'Give a request id alone, or -accessor=ACCESSOR with an operation and a path')
     }
-    const body = id === '' ? { accessor, operation, path } : { request_id: id }
+    const body = accessor === '' ? { request_id: c.arg(0) } : { accessor, operation: c.arg(0), path: c.arg(1) }
     const envelope = await attempt('Error explaining', write(c.client, 'sys/policies/explain', body))
     if (!envelope || !isJsonObject(envelope.data ?? undefined)) throw new CliError(2, 'The server gave no explanation')
     if (c.field !== '') return c.ui.envelopeField(envelope, c.field)
