@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type Store, StoreError, type StoreKey } from './store.ts'
+import { type Fence, type Store, type StoreBatch, StoreError, type StoreKey } from './store.ts'
 
 /** One medium, for one test: `open` may be called again after `close`, and finds what was committed. */
 export interface StoreLab extends AsyncDisposable {
@@ -28,6 +28,12 @@ export async function settle<T>(call: () => T | Promise<T>): Promise<T> {
   return call()
 }
 
+/** As many commits as the store's limits ask for. */
+export async function commitAll(store: Store, fence: Fence, operations: StoreBatch): Promise<void> {
+  const size = Math.min(store.limits.batchOperationsMax, 16)
+  for (let i = 0; i < operations.length; i += size) await store.commit(operations.slice(i, i + size), fence)
+}
+
 export async function names(store: Store, prefix: string, pageSize = 100): Promise<string[]> {
   const all: string[] = []
   for (;;) {
@@ -53,3 +59,6 @@ export async function keysOf(store: Store, from: StoreKey, to: StoreKey, pageSiz
 export function disposable(store: Store): AsyncDisposable & { readonly store: Store } {
   return { store, [Symbol.asyncDispose]: () => store.close() }
 }
+
+/** Registers one test of a rule, with an open store and a term. */
+export type Rule = (name: string, body: (store: Store, fence: Fence, lab: StoreLab) => Promise<void>) => void
