@@ -31,6 +31,11 @@ export const commands: readonly CommandEntry[] = [
   { name: 'print', synopsis: 'Prints runtime configurations', load: cli('print') },
   { name: 'secrets', synopsis: 'Interact with secrets engines', load: cli('secrets') },
   {
+    name: 'injector',
+    synopsis: 'Add the agent to pods that ask for it',
+    load: async () => (await import('#apps/injector/command.ts')).command,
+  },
+  {
     name: 'server',
     synopsis: 'Start a server',
     load: async () => (await import('#apps/server/command.ts')).command,

@@ -74,9 +74,11 @@ const end = (name: NodeJS.Signals): void => {
 process.once('SIGINT', end)
 process.once('SIGTERM', end)
 // A reader that left (`| head`) is no failure of ours.
-process.stdout.on('error', error => {
-  if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
-})
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', error => {
+    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
+  })
+}
 
 // No top-level await: images hold the program as CommonJS, which has none.
 main(process.argv.slice(2), processIo(ending.signal)).then(

@@ -1,0 +1,113 @@
+import { boolFlag, type Flags, type FlagValues, intFlag, stringFlag } from '#ground/text/flags.ts'
+import { originalDefaults } from '#delivery/annotations/defaults.ts'
+
+/** Flags of `coffer injector`: those of `vault-k8s agent-inject`, whose environment beats the flag, and ours. */
+export const injectorFlags = {
+  listen: stringFlag({ default: ':8080', usage: 'Where it listens, by TLS.', env: 'AGENT_INJECT_LISTEN' }),
+  'log-level': stringFlag({
+    default: 'info',
+    usage: 'trace, debug, info, warn or error.',
+    env: 'AGENT_INJECT_LOG_LEVEL',
+  }),
+  'log-format': stringFlag({ default: 'standard', usage: 'standard or json.', env: 'AGENT_INJECT_LOG_FORMAT' }),
+  'vault-address': stringFlag({ usage: 'Address of the server as pods reach it.', env: 'AGENT_INJECT_VAULT_ADDR' }),
+  'vault-cacert-bytes': stringFlag({
+    usage: 'CA of the server, PEM or base64 of it, handed to agents.',
+    env: 'AGENT_INJECT_VAULT_CACERT_BYTES',
+  }),
+  'vault-image': stringFlag({
+    usage: "Image of the injected containers: the injector's own.",
+    env: 'AGENT_INJECT_VAULT_IMAGE',
+  }),
+  'vault-auth-path': stringFlag({
+    default: originalDefaults.authPath,
+    usage: 'Where the auth method is mounted.',
+    env: 'AGENT_INJECT_VAULT_AUTH_PATH',
+  }),
+  'tls-auto': stringFlag({
+    usage: 'Name of the MutatingWebhookConfiguration whose caBundle is kept right.',
+    env: 'AGENT_INJECT_TLS_AUTO',
+  }),
+  'tls-auto-hosts': stringFlag({ usage: 'Names in the certificate, by commas.', env: 'AGENT_INJECT_TLS_AUTO_HOSTS' }),
+  'tls-cert-file': stringFlag({ usage: 'Certificate, instead of one of its own.', env: 'AGENT_INJECT_TLS_CERT_FILE' }),
+  'tls-key-file': stringFlag({ usage: 'Key of that certificate.', env: 'AGENT_INJECT_TLS_KEY_FILE' }),
+  'template-config-exit-on-retry-failure': boolFlag({
+    default: true,
+    usage: 'A template that can not be rendered ends the agent.',
+    env: 'AGENT_INJECT_TEMPLATE_CONFIG_EXIT_ON_RETRY_FAILURE',
+  }),
+  'template-static-secret-render-interval': stringFlag({
+    usage: 'How old a value without lease may become.',
+    env: 'AGENT_INJECT_TEMPLATE_STATIC_SECRET_RENDER_INTERVAL',
+  }),
+  'run-as-user': intFlag({
+    default: originalDefaults.runAsUser,
+    usage: 'UID of the agents.',
+    env: 'AGENT_INJECT_RUN_AS_USER',
+  }),
+  'run-as-group': intFlag({
+    default: originalDefaults.runAsGroup,
+    usage: 'GID of the agents.',
+    env: 'AGENT_INJECT_RUN_AS_GROUP',
+  }),
+  'run-as-same-user': boolFlag({
+    default: false,
+    usage: 'Agents take the UID of the first app container.',
+    env: 'AGENT_INJECT_RUN_AS_SAME_USER',
+  }),
+  'set-security-context': boolFlag({
+    default: true,
+    usage: 'Agents get a security context.',
+    env: 'AGENT_INJECT_SET_SECURITY_CONTEXT',
+  }),
+  'cpu-request': stringFlag({
+    default: originalDefaults.cpuRequest,
+    usage: 'CPU request of agents.',
+    env: 'AGENT_INJECT_CPU_REQUEST',
+  }),
+  'cpu-limit': stringFlag({
+    default: originalDefaults.cpuLimit,
+    usage: 'CPU limit of agents.',
+    env: 'AGENT_INJECT_CPU_LIMIT',
+  }),
+  'memory-request': stringFlag({
+    default: originalDefaults.memoryRequest,
+    usage: 'Memory request of agents.',
+    env: 'AGENT_INJECT_MEM_REQUEST',
+  }),
+  'memory-limit': stringFlag({
+    default: originalDefaults.memoryLimit,
+    usage: 'Memory limit of agents.',
+    env: 'AGENT_INJECT_MEM_LIMIT',
+  }),
+  'ephemeral-storage-request': stringFlag({
+    usage: 'Ephemeral storage request of agents.',
+    env: 'AGENT_INJECT_EPHEMERAL_REQUEST',
+  }),
+  'ephemeral-storage-limit': stringFlag({
+    usage: 'Ephemeral storage limit of agents.',
+    env: 'AGENT_INJECT_EPHEMERAL_LIMIT',
+  }),
+  compat: stringFlag({ usage: '"vault-k8s" makes the patch exactly the original\'s.' }),
+  'native-sidecar': boolFlag({
+    default: true,
+    usage: 'Make the sidecar a native one, where the cluster has them (Kubernetes 1.29).',
+  }),
+  'seccomp-profile': boolFlag({ default: true, usage: 'Give agents the seccomp profile RuntimeDefault.' }),
+  handover: boolFlag({ default: true, usage: 'Let the init container hand token and values to the sidecar.' }),
+} satisfies Flags
+
+export type InjectorFlags = FlagValues<typeof injectorFlags>
+
+/** The environment beats the flag here, as in the original; an empty variable counts as absent. */
+export function withEnvironment(
+  values: InjectorFlags,
+  env: Readonly<Record<string, string | undefined>>,
+): InjectorFlags {
+  const out: Record<string, unknown> = { ...values }
+  for (const [name, flag] of Object.entries(injectorFlags)) {
+    const text = flag.env === undefined ? undefined : env[flag.env]
+    if (text !== undefined && text !== '') out[name] = flag.read(text, null as never)
+  }
+  return out as InjectorFlags
+}
