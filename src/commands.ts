@@ -40,6 +40,11 @@ export const commands: readonly CommandEntry[] = [
     synopsis: 'Start a server',
     load: async () => (await import('#apps/server/command.ts')).command,
   },
+  {
+    name: 'setup',
+    synopsis: 'Set a Kubernetes cluster up, and what its pods may read',
+    load: async () => (await import('#apps/setup/command.ts')).command,
+  },
   { name: 'token', synopsis: 'Interact with tokens', load: cli('token') },
   {
     name: 'version',

@@ -6,7 +6,7 @@ import type { ApiClientOptions } from '#client/api.ts'
 import { type ClientEnvironment, readEnvironment, type TlsSettings } from '#client/environment.ts'
 import { type CheckoutClient, readCheckoutClient } from './checkout.ts'
 import type { httpFlags } from './flag-sets.ts'
-import { readTokenFile, tokenFilePath } from './token-store.ts'
+import { readTokenFile, tokenFilePath } from '#client/token-store.ts'
 import { CliError } from './ui.ts'
 
 export type HttpFlagValues = FlagValues<typeof httpFlags>

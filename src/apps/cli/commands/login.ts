@@ -10,7 +10,7 @@ import { loginMethods } from '../login-methods.ts'
 import { sanitizePath } from '../paths.ts'
 import { goValue } from '../render/value.ts'
 import { type Row, row } from '../row.ts'
-import { writePrivately } from '../token-store.ts'
+import { writePrivately } from '#client/token-store.ts'
 import { CliError, wrapped } from '../ui.ts'
 
 const flags = {

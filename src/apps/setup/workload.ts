@@ -1,0 +1,123 @@
+import { isJsonObject, type JsonObject } from '#ground/text/json.ts'
+import type { ApiClient } from '#client/api.ts'
+import { kvPath, preflight } from '#client/calls/kv.ts'
+import { read, write } from '#client/calls/logical.ts'
+import type { KubeClient } from '#kube/client.ts'
+import type { KubeObject, ServiceAccount } from '#kube/objects.ts'
+import { serviceAccounts } from '#kube/resources.ts'
+import { textsOf } from '#protocol/members.ts'
+import { applyObject } from './apply.ts'
+import { meta } from './common.ts'
+import { SetupError } from './material.ts'
+
+export type Workload = {
+  readonly namespace: string
+  readonly serviceAccount: string
+  /** Paths as users write them; `secret/app/*` becomes `secret/data/app/*` on kv version 2. */
+  readonly reads: readonly string[]
+  readonly role: string
+  readonly bindsUid: boolean
+  readonly authPath: string
+}
+
+const hourSeconds = 3_600
+
+/**
+ * Lets the pods of an account read: account, policy and role. What is there and right stays.
+ * @throws SetupError
+ */
+export async function setUpWorkload(
+  kube: KubeClient,
+  client: ApiClient,
+  workload: Workload,
+  say: (line: string) => void,
+): Promise<void> {
+  const { namespace, serviceAccount, role, authPath } = workload
+  const rolePath = `${authPath}/role/${role}`
+  const existing = (await read(client, rolePath))?.data ?? null
+  requireOurs(existing, workload)
+  const uid = await ensureAccount(kube, namespace, serviceAccount, say)
+  const paths = await Promise.all(workload.reads.map(path => dataPath(client, path)))
+  const policy = paths.map(path => `path ${JSON.stringify(path)} {\n  capabilities = ["read"]\n}\n`).join('')
+  await write(client, `sys/policies/acl/${role}`, { policy })
+  await write(client, rolePath, {
+    bound_service_account_names: [serviceAccount],
+    bound_service_account_namespaces: [namespace],
+    ...(workload.bindsUid && { bound_service_account_uids: [uid] }),
+    audience: await issuerOf(kube),
+    token_policies: [role],
+    token_ttl: hourSeconds,
+    token_max_ttl: 4 * hourSeconds,
+  })
+  if (await reviewsItself(client, authPath)) await bindReview(kube, workload, say)
+  say(`role ${role}: account ${namespace}/${serviceAccount} reads ${paths.join(', ')}`)
+  say(
+    `pods of that account: annotate with vault.hashicorp.com/agent-inject: "true", vault.hashicorp.com/role: "${role}"`,
+  )
+}
+
+function requireOurs(existing: JsonObject | null, { namespace, serviceAccount, role }: Workload): void {
+  if (existing === null) return
+  const bound = [
+    textsOf(existing, 'bound_service_account_names') ?? [],
+    textsOf(existing, 'bound_service_account_namespaces') ?? [],
+  ]
+  if (bound[0]!.join() === serviceAccount && bound[1]!.join() === namespace) return
+  throw new SetupError(
+    `the role "${role}" is bound to account ${bound[0]!.join(', ')} in namespace ${bound[1]!.join(', ')}: choose another with -role`,
+  )
+}
+
+async function ensureAccount(
+  kube: KubeClient,
+  namespace: string,
+  name: string,
+  say: (line: string) => void,
+): Promise<string> {
+  const target = { ...serviceAccounts, namespace, name }
+  const found = await kube.find<ServiceAccount>(target)
+  if (found?.metadata?.uid) return found.metadata.uid
+  const made = await kube.create<ServiceAccount>({ ...serviceAccounts, namespace }, { metadata: { name, namespace } })
+  say(`made ServiceAccount ${namespace}/${name}`)
+  return made.metadata?.uid ?? ''
+}
+
+// A path of the API's own form is left as it is.
+async function dataPath(client: ApiClient, path: string): Promise<string> {
+  const bare = path.replace(/^\/+/, '')
+  const mount = await preflight(client, bare.replace(/\/?\*$/, ''))
+  if (mount.version !== 2 || bare.startsWith(`${mount.path}data/`)) return bare
+  return kvPath(bare, mount.path, 'data')
+}
+
+/** The audience that pods' own tokens are made for. */
+async function issuerOf(kube: KubeClient): Promise<string> {
+  const document = await kube.read<unknown>('/.well-known/openid-configuration')
+  const issuer = isJsonObject(document as never) ? (document as Record<string, unknown>)['issuer'] : undefined
+  if (typeof issuer !== 'string' || issuer === '')
+    throw new SetupError('the cluster does not say who issues its tokens (/.well-known/openid-configuration)')
+  return issuer
+}
+
+/** No stored reviewer, and none of the pod that the server runs in: each login's token reviews itself. */
+async function reviewsItself(client: ApiClient, authPath: string): Promise<boolean> {
+  const config = (await read(client, `${authPath}/config`))?.data ?? {}
+  return config['token_reviewer_jwt_set'] === false && config['disable_local_ca_jwt'] === true
+}
+
+async function bindReview(
+  kube: KubeClient,
+  { namespace, serviceAccount }: Workload,
+  say: (line: string) => void,
+): Promise<void> {
+  const rbac = 'rbac.authorization.k8s.io'
+  const binding = {
+    apiVersion: `${rbac}/v1`,
+    kind: 'ClusterRoleBinding',
+    metadata: meta(`coffer-review-${namespace}-${serviceAccount}`, null),
+    roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: 'system:auth-delegator' },
+    subjects: [{ kind: 'ServiceAccount', name: serviceAccount, namespace }],
+  }
+  await applyObject(kube, binding as KubeObject)
+  say(`account ${namespace}/${serviceAccount} may have its own token reviewed (ClusterRole system:auth-delegator)`)
+}
