@@ -34,16 +34,21 @@ const secretObject = (plan: SetupPlan, name: string, data: Record<string, string
 /** CA, certificate and seal key as objects; for `-dry-run` with `<generated>` in the place of all of it. */
 export function placeholderMaterial(plan: SetupPlan): readonly KubeObject[] {
   const generated = '<generated>'
+  const secret = (name: string, keys: readonly string[], type = 'Opaque'): KubeSecret => {
+    const { data: _, ...rest } = secretObject(plan, name, {}, type)
+    return { ...rest, stringData: Object.fromEntries(keys.map(key => [key, generated])) }
+  }
+  const configMap = {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: meta(names.caConfigMap, plan.namespace),
+    data: { 'ca.crt': generated },
+  }
   return [
-    secretObject(plan, names.caSecret, { 'ca.crt': generated, 'ca.key': generated }),
-    secretObject(plan, names.tlsSecret, { 'tls.crt': generated, 'tls.key': generated }, 'kubernetes.io/tls'),
-    {
-      apiVersion: 'v1',
-      kind: 'ConfigMap',
-      metadata: meta(names.caConfigMap, plan.namespace),
-      data: { 'ca.crt': generated },
-    } as KubeObject,
-    ...(plan.seal === 'static' ? [secretObject(plan, names.sealSecret, { key: generated })] : []),
+    secret(names.caSecret, ['ca.crt', 'ca.key']),
+    secret(names.tlsSecret, ['tls.crt', 'tls.key'], 'kubernetes.io/tls'),
+    configMap as KubeObject,
+    ...(plan.seal === 'static' ? [secret(names.sealSecret, ['key'])] : []),
   ]
 }
 
