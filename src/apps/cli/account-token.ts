@@ -5,7 +5,6 @@ import { loadKubeConfig } from '#kube/kubeconfig.ts'
 import { tokenRequest } from '#kube/reviews.ts'
 import type { Context } from './context.ts'
 
-const defaultAccount = 'coffer-admin'
 const defaultAudience = 'coffer'
 // Long enough to log in with, short enough to be worth nothing afterwards; the API server gives no less.
 const tokenSeconds = 600
@@ -13,14 +12,14 @@ const tokenSeconds = 600
 /**
  * A short-lived token of a service account, by the user's own kubeconfig: who may ask for it is the cluster's RBAC
  * (`create` on `serviceaccounts/token`).
- * @param config `account`, `namespace` (default: the server's, for kube:// addresses, else `coffer`), `audience`
+ * @param config `account`; `namespace` (default: the server's, for kube:// addresses, else `coffer`), `audience`
  */
 export async function requestAccountToken(
   c: Context<Flags>,
-  config: Readonly<Record<string, string>>,
+  config: Readonly<Record<string, string>> & { readonly account: string },
 ): Promise<Secret> {
   const { io, client } = c
-  const kube = createKubeClient({
+  using kube = createKubeClient({
     config: await loadKubeConfig({ env: io.env }),
     world: io.world,
     env: io.env,
@@ -28,7 +27,7 @@ export async function requestAccountToken(
   })
   const namespace = config['namespace'] ?? (client.address.kind === 'kube' ? client.address.namespace : 'coffer')
   const spec = { audiences: [config['audience'] ?? defaultAudience], expirationSeconds: tokenSeconds }
-  const { token } = await tokenRequest(kube, namespace, config['account'] ?? defaultAccount, spec, {
+  const { token } = await tokenRequest(kube, namespace, config.account, spec, {
     signal: io.world.signal,
   })
   return token

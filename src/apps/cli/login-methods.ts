@@ -9,6 +9,9 @@ import { tokenLogin, unverified } from '#client/login/token.ts'
 import { askHidden } from './ask.ts'
 import type { Context } from './context.ts'
 
+/** Made by `setup kubernetes`, for the people who run the server. */
+const defaultAccount = 'coffer-admin'
+
 /** `k=v` of the command line, with `mount`. */
 type Config = Readonly<Record<string, string>>
 
@@ -35,17 +38,19 @@ async function byToken(c: Context<Flags>, config: Config): Promise<Envelope> {
 }
 
 async function byKubernetes(c: Context<Flags>, config: Config): Promise<Envelope> {
-  const { role, jwt, mount = 'kubernetes' } = config
+  const { jwt, mount = 'kubernetes', token_path: tokenPath } = config
+  const isFound = jwt !== undefined || tokenPath !== undefined || existsSync(podTokenPath)
+  // Whoever asks the cluster for a token asks for an account's, whose role `setup` names alike.
+  const role = config['role'] ?? (isFound ? undefined : (config['account'] ?? defaultAccount))
   if (role === undefined) throw new LoginError("'role' must be supplied")
   if (jwt !== undefined) {
     return kubernetesLogin({ role, mount, getToken: async () => new Secret(jwt.trim()) }).login(c.client, call(c))
   }
-  const tokenPath = config['token_path']
-  if (tokenPath !== undefined || existsSync(podTokenPath)) {
+  if (isFound) {
     return kubernetesLogin({ role, mount, ...(tokenPath !== undefined && { tokenPath }) }).login(c.client, call(c))
   }
   // Loaded only here: no other command needs a cluster.
   const { requestAccountToken } = await import('./account-token.ts')
-  const getToken = (): Promise<Secret> => requestAccountToken(c, config)
+  const getToken = (): Promise<Secret> => requestAccountToken(c, { account: defaultAccount, ...config })
   return kubernetesLogin({ role, mount, getToken }).login(c.client, call(c))
 }

@@ -21,25 +21,16 @@ export function targetOf(object: KubeObject): Target {
   return { ...resource, name, ...(resource.isNamespaced && namespace !== undefined && { namespace }) }
 }
 
-/** Makes an object what it should be; one that is already stays untouched. @returns whether it changed. */
+/**
+ * Makes an object what it should be; one that is already stays untouched, and so does what others wrote into it (the
+ * injector's caBundle). @returns whether it changed.
+ */
 export async function applyObject(kube: KubeClient, object: KubeObject): Promise<'made' | 'changed' | 'unchanged'> {
   const target = targetOf(object)
   const before = await kube.find(target)
-  const after = await kube.apply(target, withBundle(object, before), { fieldManager: 'coffer-setup', isForced: true })
+  const after = await kube.apply(target, object, { fieldManager: 'coffer-setup', isForced: true })
   if (before === null) return 'made'
   return before.metadata?.resourceVersion === after.metadata?.resourceVersion ? 'unchanged' : 'changed'
-}
-
-// The injector writes caBundle; applying without it would take it away for a moment.
-function withBundle(object: KubeObject, before: KubeObject | null): KubeObject {
-  type Webhooks = { webhooks?: { clientConfig: { caBundle?: string } }[] }
-  const now = (before as Webhooks | null)?.webhooks?.[0]?.clientConfig.caBundle
-  const webhooks = (object as Webhooks).webhooks
-  if (now === undefined || webhooks === undefined) return object
-  return {
-    ...object,
-    webhooks: webhooks.map(one => ({ ...one, clientConfig: { ...one.clientConfig, caBundle: now } })),
-  } as KubeObject
 }
 
 export async function removeObject(kube: KubeClient, object: KubeObject): Promise<boolean> {
