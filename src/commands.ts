@@ -23,6 +23,11 @@ export const commands: readonly CommandEntry[] = [
   { name: 'login', synopsis: 'Authenticate locally', isCommon: true, load: cli('login') },
   { name: 'status', synopsis: 'Print seal and HA status', isCommon: true, load: cli('status') },
   { name: 'unwrap', synopsis: 'Unwrap a wrapped secret', isCommon: true, load: cli('unwrap') },
+  {
+    name: 'agent',
+    synopsis: 'Start an agent: log in, keep tokens and templates fresh',
+    load: async () => (await import('#apps/agent/command.ts')).command,
+  },
   { name: 'auth', synopsis: 'Interact with auth methods', load: cli('auth') },
   { name: 'kv', synopsis: 'Interact with the Key-Value storage', load: cli('kv') },
   { name: 'operator', synopsis: 'Perform operator-specific tasks', load: cli('operator') },

@@ -9,6 +9,7 @@ import { Obtainer } from '#delivery/obtain/obtainer.ts'
 import type { Parcel } from '#delivery/recipe.ts'
 import { FileSink } from '#delivery/sinks/file.ts'
 import { AuthLoop } from './auth.ts'
+import { handOver, takeOver } from './handover.ts'
 import { Pushed } from './pushed.ts'
 import { TokenSinks } from './token-sinks.ts'
 
@@ -52,6 +53,9 @@ export class Agent {
       client: client.with({ maxRetries: 0 }),
       method: config.method!,
       refusalsMax: options.exitAfterAuth ? refusalsMax : null,
+      ...(!options.exitAfterAuth && {
+        handedOver: signal => takeOver(world, config.handoverPath, client, signal),
+      }),
       onToken: token => this.#onToken(token),
     })
   }
@@ -76,6 +80,7 @@ export class Agent {
 
   async #onToken(token: Secret): Promise<void> {
     await this.#sinks.write(token)
+    if (this.#options.exitAfterAuth) await handOver(this.#options.config.handoverPath, token)
     const client = this.#options.client.with({ token })
     if (this.#obtainer === null) await this.#startTemplates(client)
     else {
@@ -141,7 +146,9 @@ export class Agent {
     const { log } = this.#options.world
     const landed = await sink.land(parcel)
     if (landed === 'changed') {
-      log.named('template').info('rendered', { destination: stanza.destination, from: parcel.origins.map(origin => origin.path) })
+      log
+        .named('template')
+        .info('rendered', { destination: stanza.destination, from: parcel.origins.map(origin => origin.path) })
       if (stanza.exec !== null) await this.#commands.run(() => this.#runCommand(stanza.exec!, signal))
     }
     this.#rendered.add(stanza)
@@ -165,14 +172,20 @@ export class Agent {
     world.log.named('template').error('template failed', { destination: stanza.destination, error })
     if (!stanza.errorFatal) return
     if (config.templateConfig.exitOnRetryFailure || this.#options.exitAfterAuth) {
-      this.#fail(new Error(`template for ${stanza.destination}: ${error instanceof Error ? error.message : String(error)}`, { cause: error }))
+      this.#fail(
+        new Error(`template for ${stanza.destination}: ${error instanceof Error ? error.message : String(error)}`, {
+          cause: error,
+        }),
+      )
     } else this.#restartTemplates()
   }
 
   // Without exit_on_retry_failure the agent goes on: all sources are asked again after a wait.
   #restartTemplates(): void {
     const { world } = this.#options
-    world.clock.after(60_000 * (1 - 0.25 * world.entropy.fraction()), () => this.#obtainer?.changed(null), { keepAlive: true })
+    world.clock.after(60_000 * (1 - 0.25 * world.entropy.fraction()), () => this.#obtainer?.changed(null), {
+      keepAlive: true,
+    })
   }
 
   #checkDone(): void {

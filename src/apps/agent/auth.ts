@@ -16,8 +16,13 @@ export type AuthOptions = {
   readonly method: MethodStanza
   /** Refusals (400, 403) in a row after which the agent gives up; null = never. */
   readonly refusalsMax: number | null
+  /** A token that is there already, asked for once; null = log in. */
+  readonly handedOver?: (signal: AbortSignal) => Promise<Held | null>
   readonly onToken: (token: Secret) => Promise<void>
 }
+
+/** A token and how long it lives. */
+export type Held = { readonly token: Secret; readonly lifetime: Lifetime }
 
 /** The agent can't log in, and must not try on: `message` goes to the termination message. */
 export class LoginRefused extends Error {
@@ -26,7 +31,11 @@ export class LoginRefused extends Error {
 
 export function loginMethod(method: MethodStanza): LoginMethod {
   if (method.type === 'token_file') return tokenFileLogin({ path: method.path })
-  return kubernetesLogin({ role: method.role, mount: method.mountPath, ...(method.tokenPath !== null && { tokenPath: method.tokenPath }) })
+  return kubernetesLogin({
+    role: method.role,
+    mount: method.mountPath,
+    ...(method.tokenPath !== null && { tokenPath: method.tokenPath }),
+  })
 }
 
 /**
@@ -38,6 +47,7 @@ export class AuthLoop {
   readonly #method: LoginMethod
   #refusals = 0
   #invalid: AbortController = new AbortController()
+  #isFirst = true
 
   constructor(options: AuthOptions) {
     this.#options = options
@@ -70,21 +80,28 @@ export class AuthLoop {
 
   async #once(signal: AbortSignal): Promise<void> {
     const { world, client, onToken } = this.#options
-    world.log.info('authenticating', { method: this.#method.describes })
-    const auth = await this.#login(signal)
+    const held = (await this.#first(signal)) ?? (await this.#login(signal))
     this.#invalid = new AbortController()
-    world.log.info('authentication successful, sending token to sinks and templates')
-    await onToken(auth.clientToken)
+    await onToken(held.token)
     const ended = AbortSignal.any([signal, this.#invalid.signal])
-    const end = await this.#keep(client.with({ token: auth.clientToken }), lifetimeOf(auth), ended)
+    const end = await this.#keep(client.with({ token: held.token }), held.lifetime, ended)
     if (!signal.aborted) world.log.info('the token ends; logging in again', { because: end })
   }
 
-  async #login(signal: AbortSignal): Promise<ReturnType<typeof authOf>> {
+  async #first(signal: AbortSignal): Promise<Held | null> {
+    if (!this.#isFirst) return null
+    this.#isFirst = false
+    return (await this.#options.handedOver?.(signal)) ?? null
+  }
+
+  async #login(signal: AbortSignal): Promise<Held> {
+    const { log } = this.#options.world
     try {
+      log.info('authenticating', { method: this.#method.describes })
       const auth = authOf(await this.#method.login(this.#options.client, { signal }))
       this.#refusals = 0
-      return auth
+      log.info('authentication successful, sending token to sinks and templates')
+      return { token: auth.clientToken, lifetime: lifetimeOf(auth) }
     } catch (error) {
       if (!(error instanceof ApiError) || (error.status !== 400 && error.status !== 403)) {
         this.#refusals = 0
@@ -108,7 +125,8 @@ export class AuthLoop {
       renew: async (increment, renewSignal) => lifetimeOf(await renewSelf(client, increment, { signal: renewSignal })),
       isGone: isTokenGone,
       onRenewed: ({ ttlSeconds }) => world.log.info('renewed auth token', { ttl: `${ttlSeconds}s` }),
-      onRetry: (error, waitMs) => world.log.warn('renewing the token failed', { error, backoff: `${(waitMs / 1000).toFixed(2)}s` }),
+      onRetry: (error, waitMs) =>
+        world.log.warn('renewing the token failed', { error, backoff: `${(waitMs / 1000).toFixed(2)}s` }),
       signal,
     })
     return end.kind
@@ -117,9 +135,11 @@ export class AuthLoop {
 
 // What the reader of `kubectl describe pod` should look at first.
 function hintOf(text: string): string {
-  if (text.includes('invalid role name')) return '. Is the role written, and the annotation vault.hashicorp.com/role right?'
-  if (text.includes('service account name not authorized')) return '. The pod\'s service account is not bound to the role.'
-  if (text.includes('namespace not authorized')) return '. The pod\'s namespace is not bound to the role.'
-  if (text.includes('audience')) return '. The role asks for an audience that the pod\'s token is not made for.'
+  if (text.includes('invalid role name'))
+    return '. Is the role written, and the annotation vault.hashicorp.com/role right?'
+  if (text.includes('service account name not authorized'))
+    return ". The pod's service account is not bound to the role."
+  if (text.includes('namespace not authorized')) return ". The pod's namespace is not bound to the role."
+  if (text.includes('audience')) return ". The role asks for an audience that the pod's token is not made for."
   return ''
 }

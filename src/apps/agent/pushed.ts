@@ -17,7 +17,12 @@ export class Pushed {
   #paths = ''
   #current = new AbortController()
 
-  constructor(options: { world: World; client: ApiClient; signal: AbortSignal; onChange: (path: string | null) => void }) {
+  constructor(options: {
+    world: World
+    client: ApiClient
+    signal: AbortSignal
+    onChange: (path: string | null) => void
+  }) {
     this.#world = options.world
     this.#client = options.client
     this.#signal = options.signal

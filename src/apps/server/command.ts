@@ -1,10 +1,10 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createLog, type Log, type LogLevel, logLevels } from '#ground/base/log.ts'
 import type { World } from '#ground/base/world.ts'
 import { HclError } from '#ground/hcl/tree.ts'
 import { writeFileAtomically } from '#ground/process/atomic-file.ts'
+import { ConfigFilesError, readConfigFiles } from '#ground/process/config-files.ts'
 import { holdPidFile, PidFileError } from '#ground/process/pid-file.ts'
 import { onSignals } from '#ground/process/signals.ts'
 import { FlagError, type FlagValues, parseFlags } from '#ground/text/flags.ts'
@@ -70,7 +70,12 @@ export const command: Command = {
 
 // One clear sentence for what a user can mend; anything else is our bug.
 function sentenceFor(error: unknown): string | null {
-  if (error instanceof ConfigError || error instanceof HclError || error instanceof PidFileError)
+  if (
+    error instanceof ConfigError ||
+    error instanceof ConfigFilesError ||
+    error instanceof HclError ||
+    error instanceof PidFileError
+  )
     return `Error: ${error.message}`
   if (error instanceof SealError) return `Error: the seal does not open this storage: ${error.message}`
   if (error instanceof StoreError) return `Error: the storage can not be opened: ${error.message}`
@@ -108,24 +113,7 @@ function configOf(flags: ServerFlags, io: Io): ReadConfig {
   if (flags.config.length === 0) {
     throw new ConfigError('Must specify at least one config path using -config; or try -dev')
   }
-  return readServerConfig(flags.config.flatMap(path => configFiles(resolve(io.cwd, path))))
-}
-
-/** A file, or the `*.hcl` and `*.json` of a folder in the order of their names. */
-function configFiles(path: string): { name: string; text: string }[] {
-  try {
-    const names = statSync(path).isDirectory()
-      ? readdirSync(path)
-          .filter(name => /\.(?:hcl|json)$/.test(name))
-          .sort()
-          .map(name => join(path, name))
-      : [path]
-    if (names.length === 0) throw new ConfigError(`the folder ${path} has no .hcl or .json file`)
-    return names.map(name => ({ name, text: readFileSync(name, 'utf8') }))
-  } catch (error) {
-    if (error instanceof ConfigError) throw error
-    throw new ConfigError(`the configuration ${path} can not be read: ${(error as NodeJS.ErrnoException).code}`)
-  }
+  return readServerConfig(flags.config.flatMap(path => readConfigFiles(resolve(io.cwd, path))))
 }
 
 function logOf(config: ServerConfig, flags: ServerFlags, io: Io): Log {

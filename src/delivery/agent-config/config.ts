@@ -23,10 +23,18 @@ export type MethodStanza = {
   readonly maxBackoff: Seconds
   /** A failed login ends the agent. */
   readonly exitOnErr: boolean
-} & ({ readonly type: 'kubernetes'; readonly role: string; readonly tokenPath: string | null } | { readonly type: 'token_file'; readonly path: string })
+} & (
+  | { readonly type: 'kubernetes'; readonly role: string; readonly tokenPath: string | null }
+  | { readonly type: 'token_file'; readonly path: string }
+)
 
 /** A file that the token is written to. */
-export type FileSinkStanza = { readonly path: string; readonly mode: number; readonly uid: number | null; readonly gid: number | null }
+export type FileSinkStanza = {
+  readonly path: string
+  readonly mode: number
+  readonly uid: number | null
+  readonly gid: number | null
+}
 
 export type ExecStanza = {
   readonly command: readonly string[]
@@ -38,7 +46,9 @@ export type ExecStanza = {
 export type TemplateStanza = {
   /** For logs and errors: the source's path, or empty for `contents`. */
   readonly name: string
-  readonly text: { readonly kind: 'contents'; readonly contents: string } | { readonly kind: 'source'; readonly path: string }
+  readonly text:
+    | { readonly kind: 'contents'; readonly contents: string }
+    | { readonly kind: 'source'; readonly path: string }
   readonly destination: string
   readonly createDestDirs: boolean
   /** Permission bits; null keeps those of the file that is there, else 0644. */
@@ -75,6 +85,8 @@ export type AgentConfig = {
   readonly logLevel: LogLevel | null
   readonly logFormat: LogFormat | null
   readonly logFile: string | null
+  /** Folder through which an init agent hands its token to the agent that stays; null where there is none. */
+  readonly handoverPath: string | null
 }
 
 /** `file:line:column` and what to do about it. */

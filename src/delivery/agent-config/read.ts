@@ -2,7 +2,14 @@ import { logLevels } from '#ground/base/log.ts'
 import { type Seconds, seconds } from '#ground/base/clock.ts'
 import { type HclBlock, HclReader } from '#ground/hcl/decode.ts'
 import { parseHcl } from '#ground/hcl/parse.ts'
-import type { AgentConfig, ConfigWarning, FileSinkStanza, MethodStanza, TemplateConfigStanza, VaultStanza } from './config.ts'
+import type {
+  AgentConfig,
+  ConfigWarning,
+  FileSinkStanza,
+  MethodStanza,
+  TemplateConfigStanza,
+  VaultStanza,
+} from './config.ts'
 import { readTemplate } from './template.ts'
 
 export type SourceFile = { readonly name: string; readonly text: string }
@@ -23,7 +30,16 @@ const unsupported: Readonly<Record<string, string>> = {
 }
 
 /** What may be left out without anything missing; said once. */
-const passedOver = ['cache', 'telemetry', 'cluster_name', 'disable_idle_connections', 'disable_keep_alives', 'log_rotate_bytes', 'log_rotate_duration', 'log_rotate_max_files']
+const passedOver = [
+  'cache',
+  'telemetry',
+  'cluster_name',
+  'disable_idle_connections',
+  'disable_keep_alives',
+  'log_rotate_bytes',
+  'log_rotate_duration',
+  'log_rotate_max_files',
+]
 
 type Draft = { -readonly [K in keyof AgentConfig]: AgentConfig[K] }
 
@@ -58,6 +74,7 @@ export function readAgentConfig(files: readonly SourceFile[], isStrict = false):
     logLevel: null,
     logFormat: null,
     logFile: null,
+    handoverPath: null,
   }
   for (const file of files) readFile(file, draft, warnings, isStrict)
   checkWhole(draft)
@@ -79,6 +96,11 @@ function readFile({ name, text }: SourceFile, draft: Draft, warnings: ConfigWarn
   const templateConfig = reader.block('template_config')
   if (templateConfig) draft.templateConfig = readTemplateConfig(templateConfig, end)
   draft.templates = [...draft.templates, ...reader.blocks('template').map(block => readTemplate(block, end))]
+  const handover = reader.block('handover')
+  if (handover) {
+    draft.handoverPath = handover.body.string('path') ?? draft.handoverPath
+    end(handover.body)
+  }
   draft.exitAfterAuth = reader.bool('exit_after_auth') ?? draft.exitAfterAuth
   draft.pidFile = reader.string('pid_file') ?? draft.pidFile
   readLog(reader, draft)
@@ -147,7 +169,9 @@ function readMethod(autoAuth: HclBlock, end: End): MethodStanza {
   return method
 }
 
-type MethodConfig = { type: 'kubernetes'; role: string; tokenPath: string | null } | { type: 'token_file'; path: string }
+type MethodConfig =
+  | { type: 'kubernetes'; role: string; tokenPath: string | null }
+  | { type: 'token_file'; path: string }
 
 function methodConfig(type: string, { body, at }: HclBlock): MethodConfig {
   if (type === 'kubernetes') {
@@ -208,7 +232,8 @@ function readLog(reader: HclReader, draft: Draft): void {
   }
   const format = reader.string('log_format')?.toLowerCase()
   if (format !== undefined && format !== '') {
-    if (format !== 'json' && format !== 'standard') throw new AgentConfigError(`log_format "${format}" is neither standard nor json`)
+    if (format !== 'json' && format !== 'standard')
+      throw new AgentConfigError(`log_format "${format}" is neither standard nor json`)
     draft.logFormat = format
   }
   draft.logFile = reader.string('log_file') ?? draft.logFile
@@ -218,6 +243,8 @@ function readLog(reader: HclReader, draft: Draft): void {
 function checkWhole(config: AgentConfig): void {
   if (config.method === null) throw new AgentConfigError('no auto_auth, cache, or listener block found in config')
   if (config.sinks.length === 0 && config.templates.length === 0) {
-    throw new AgentConfigError('auto_auth requires at least one sink or at least one template or api_proxy.use_auto_auth_token=true')
+    throw new AgentConfigError(
+      'auto_auth requires at least one sink or at least one template or api_proxy.use_auto_auth_token=true',
+    )
   }
 }

@@ -13,7 +13,8 @@ export function readTemplate({ body, at }: HclBlock, end: (body: HclReader) => v
   const destination = body.string('destination')
   if (destination === null || destination === '') throw body.error(at, "missing 'destination'")
   const hasSource = source !== null && source !== ''
-  if (!hasSource && (contents === null || contents === '')) throw body.error(at, "either 'contents' or 'source' must be specified")
+  if (!hasSource && (contents === null || contents === ''))
+    throw body.error(at, "either 'contents' or 'source' must be specified")
   const exec = readExec(body)
   const stanza: TemplateStanza = {
     name: hasSource ? source : '',
