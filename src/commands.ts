@@ -36,6 +36,11 @@ export const commands: readonly CommandEntry[] = [
   { name: 'print', synopsis: 'Prints runtime configurations', load: cli('print') },
   { name: 'secrets', synopsis: 'Interact with secrets engines', load: cli('secrets') },
   {
+    name: 'image',
+    synopsis: 'Build the container image, without an engine',
+    load: async () => (await import('#apps/image/command.ts')).command,
+  },
+  {
     name: 'injector',
     synopsis: 'Add the agent to pods that ask for it',
     load: async () => (await import('#apps/injector/command.ts')).command,

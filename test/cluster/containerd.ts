@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { nodeBinaries } from './binaries.ts'
 import { type Artifact, keyOf, obtain } from './cache.ts'
 import { debian, debianEnv } from './debian.ts'
-import { type Entry, imageArchive } from './image.ts'
+import { type Entry, imageArchive } from '#apps/image/archive.ts'
 import { net } from './layout.ts'
 import { openNamespaces } from './namespaces.ts'
 import { capture, children, must, type Running, start, tail } from './process.ts'
@@ -136,7 +136,7 @@ export async function imageStore(): Promise<Artifact> {
 async function pauseArchive(nodeFolder: string): Promise<Buffer> {
   const data = await readFile(join(nodeFolder, 'pause'))
   const entries: Entry[] = [{ kind: 'file', path: 'pause', mode: 0o755, data }]
-  return imageArchive(pauseImage, { Entrypoint: ['/pause'], User: '65535:65535' }, entries)
+  return imageArchive(pauseImage, { Entrypoint: ['/pause'], User: '65535:65535' }, [entries])
 }
 
 async function boxArchive(debianFolder: string): Promise<Buffer> {
@@ -154,5 +154,5 @@ async function boxArchive(debianFolder: string): Promise<Buffer> {
     text('etc/passwd', 'root:x:0:0:root:/:/bin/sh\n'),
     text('etc/group', 'root:x:0:\n'),
   ]
-  return imageArchive(boxImage, { Env: ['PATH=/bin'], Cmd: ['/bin/sh'] }, entries)
+  return imageArchive(boxImage, { Env: ['PATH=/bin'], Cmd: ['/bin/sh'] }, [entries])
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { boxImage } from './containerd.ts'
 import { holdInProcess } from './held.ts'
-import { imageArchive } from './image.ts'
+import { imageArchive } from '#apps/image/archive.ts'
 import { leftovers, networkNamespaceOf, untilNothingLeft } from './leftovers.ts'
 import { type Cluster, nodeIp, startCluster } from './node.ts'
 import { children, must } from './process.ts'
@@ -105,7 +105,7 @@ test('a service of this machine is exposed to pods, an image imported, and exec 
     const namespace = await cluster.newNamespace()
     assert.equal(await runPod(namespace, podOf('p', `wget -qO- http://${nodeIp}:8200/`)), 'outside\n')
     const archive = join(cluster.folder, 'own.tar')
-    writeFileSync(archive, imageArchive('localhost/own:test', {}, [{ kind: 'folder', path: 'x', mode: 0o755 }]))
+    writeFileSync(archive, imageArchive('localhost/own:test', {}, [[{ kind: 'folder', path: 'x', mode: 0o755 }]]))
     assert.deepEqual(await cluster.importImage(archive), ['localhost/own:test'])
   } finally {
     server.closeAllConnections()

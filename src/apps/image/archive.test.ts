@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import { type Entry, imageArchive, tar } from './image.ts'
+import { type Entry, imageArchive, tar } from './archive.ts'
 
 const entries: Entry[] = [
   { kind: 'folder', path: 'bin', mode: 0o755 },
@@ -45,8 +45,8 @@ test('a path that a tar header can’t hold is refused', () => {
 })
 
 test('an image names its layer by digest, and the same input gives the same bytes', () => {
-  const archive = imageArchive('localhost/x:test', { Cmd: ['/bin/a'] }, entries)
-  assert.deepEqual(archive, imageArchive('localhost/x:test', { Cmd: ['/bin/a'] }, entries))
+  const archive = imageArchive('localhost/x:test', { Cmd: ['/bin/a'] }, [entries])
+  assert.deepEqual(archive, imageArchive('localhost/x:test', { Cmd: ['/bin/a'] }, [entries]))
   const digest = createHash('sha256').update(tar(entries)).digest('hex')
   assert(archive.includes(`"diff_ids":["sha256:${digest}"]`))
   assert(archive.includes('"RepoTags":["localhost/x:test"]'))

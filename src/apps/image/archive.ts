@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto'
+
+/** A file of an image layer. Owner is root, its time 1970: the same content always gives the same digest. */
+export type Entry =
+  | { kind: 'folder'; path: string; mode: number }
+  | { kind: 'link'; path: string; target: string }
+  | { kind: 'file'; path: string; mode: number; data: Uint8Array }
+
+/** The part of an OCI image configuration that is set here. */
+export type ImageConfig = {
+  Entrypoint?: readonly string[]
+  Cmd?: readonly string[]
+  Env?: readonly string[]
+  User?: string
+  Labels?: Readonly<Record<string, string>>
+}
+
+const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' }
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+
+/**
+ * An image as one archive that is an OCI layout and a `docker save` at once: `ctr images import`, `docker load`,
+ * `podman load`, `kind load image-archive` and `skopeo` take it. Same input, same bytes; layers are not compressed.
+ * @param reference with its tag: `registry.example.org/coffer:0.1.0`
+ * @source OCI image-spec v1.1 image-layout.md; moby image/tarexport
+ */
+export function imageArchive(reference: string, config: ImageConfig, layers: readonly (readonly Entry[])[]): Buffer {
+  const blobs = new Map<string, Uint8Array>()
+  const add = (bytes: Uint8Array): { digest: string; size: number } => {
+    const digest = sha256(bytes)
+    blobs.set(digest, bytes)
+    return { digest: `sha256:${digest}`, size: bytes.length }
+  }
+  const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value))
+  const platform = { architecture: architectures[process.arch] ?? process.arch, os: 'linux' }
+  const made = layers.map(layer => add(tar(layer)))
+  const configBlob = add(
+    json({ ...platform, config, rootfs: { type: 'layers', diff_ids: made.map(layer => layer.digest) } }),
+  )
+  const media = 'application/vnd.oci.image'
+  const manifest = add(
+    json({
+      schemaVersion: 2,
+      mediaType: `${media}.manifest.v1+json`,
+      config: { mediaType: `${media}.config.v1+json`, ...configBlob },
+      layers: made.map(layer => ({ mediaType: `${media}.layer.v1.tar`, ...layer })),
+    }),
+  )
+  const index = {
+    schemaVersion: 2,
+    mediaType: `${media}.index.v1+json`,
+    manifests: [
+      {
+        mediaType: `${media}.manifest.v1+json`,
+        ...manifest,
+        platform,
+        annotations: {
+          'io.containerd.image.name': reference,
+          'org.opencontainers.image.ref.name': reference.slice(reference.lastIndexOf(':') + 1),
+        },
+      },
+    ],
+  }
+  const path = (digest: string): string => `blobs/sha256/${digest.replace('sha256:', '')}`
+  const saved = [
+    { Config: path(configBlob.digest), RepoTags: [reference], Layers: made.map(layer => path(layer.digest)) },
+  ]
+  const file = (name: string, data: Uint8Array): Entry => ({ kind: 'file', path: name, mode: 0o644, data })
+  return tar([
+    file('oci-layout', json({ imageLayoutVersion: '1.0.0' })),
+    file('index.json', json(index)),
+    file('manifest.json', json(saved)),
+    ...[...blobs].map(([digest, data]) => file(path(digest), data)),
+  ])
+}
+
+const block = 512
+
+/** A ustar archive (POSIX.1-1988, `pax(1)`). @throws RangeError for a path of more than 100 bytes. */
+export function tar(entries: readonly Entry[]): Buffer {
+  const parts: Uint8Array[] = []
+  for (const entry of entries) {
+    parts.push(header(entry))
+    if (entry.kind !== 'file') continue
+    parts.push(entry.data, Buffer.alloc(-entry.data.length & (block - 1)))
+  }
+  return Buffer.concat([...parts, Buffer.alloc(2 * block)])
+}
+
+const typeFlags = { file: '0', link: '2', folder: '5' } as const
+
+function header(entry: Entry): Buffer {
+  const out = Buffer.alloc(block)
+  const text = (value: string, offset: number, length: number): void => {
+    if (Buffer.byteLength(value) > length) throw new RangeError(`too long for a tar header: ${value}`)
+    out.write(value, offset)
+  }
+  const octal = (value: number, offset: number, length: number): void =>
+    text(`${value.toString(8).padStart(length - 1, '0')}\0`, offset, length)
+  text(entry.kind === 'folder' ? `${entry.path}/` : entry.path, 0, 100)
+  octal(entry.kind === 'link' ? 0o777 : entry.mode, 100, 8)
+  octal(0, 108, 8)
+  octal(0, 116, 8)
+  octal(entry.kind === 'file' ? entry.data.length : 0, 124, 12)
+  octal(0, 136, 12)
+  text(typeFlags[entry.kind], 156, 1)
+  if (entry.kind === 'link') text(entry.target, 157, 100)
+  text('ustar\u000000', 257, 8)
+  // The sum is taken with its own field full of spaces.
+  text(' '.repeat(8), 148, 8)
+  const sum = out.reduce((total, byte) => total + byte, 0)
+  text(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 8)
+  return out
+}
