@@ -90,9 +90,8 @@ export function webhookManifest(plan: SetupPlan): KubeObject {
   } as KubeObject
 }
 
-/** Everything of the injector. @param caPem CA of the server, which agents are to trust. */
-export function injectorManifests(plan: SetupPlan, caPem: string): readonly KubeObject[] {
-  const { namespace } = plan
+/** What the injector may: its own certificates, and the one bundle that the API server trusts it by. */
+function access(namespace: string): readonly KubeObject[] {
   const rbac = 'rbac.authorization.k8s.io'
   const subjects = [{ kind: 'ServiceAccount', name: injector, namespace }]
   const clusterName = `${injector}-${namespace}`
@@ -134,6 +133,14 @@ export function injectorManifests(plan: SetupPlan, caPem: string): readonly Kube
       roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: clusterName },
       subjects,
     } as KubeObject,
+  ]
+}
+
+/** Everything of the injector. @param caPem CA of the server, which agents are to trust. */
+export function injectorManifests(plan: SetupPlan, caPem: string): readonly KubeObject[] {
+  const { namespace } = plan
+  return [
+    ...access(namespace),
     {
       apiVersion: 'v1',
       kind: 'Service',
