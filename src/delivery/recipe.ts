@@ -16,22 +16,37 @@ export type Source = {
 
 /** What turns data into bytes: a Go template, one field, or the whole document. */
 export type Shape =
-  | { readonly kind: 'template'; readonly name: string; readonly text: string; readonly delimiters: readonly [string, string]; readonly missingKey: 'error' | 'default' }
+  | {
+      readonly kind: 'template'
+      readonly name: string
+      readonly text: string
+      readonly delimiters: readonly [string, string]
+      readonly missingKey: 'error' | 'default'
+    }
   | { readonly kind: 'field'; readonly field: string }
   | { readonly kind: 'document'; readonly format: 'json' | 'yaml' | 'properties' }
 
 /** How old a static value may become; leased ones follow their lease. */
-export type Freshness = { readonly pollEvery: Seconds; /** Listen for `sys/notices`. */ readonly pushed: boolean }
+export type Freshness = { readonly pollEvery: Seconds /** Listen for `sys/notices`. */; readonly pushed: boolean }
 
 /** What one consumer wants, whoever wakes it: the same for every tap (design 6). A template finds its sources itself. */
-export type Recipe = { readonly name: string; readonly sources: readonly Source[]; readonly shape: Shape; readonly freshness: Freshness }
+export type Recipe = {
+  readonly name: string
+  readonly sources: readonly Source[]
+  readonly shape: Shape
+  readonly freshness: Freshness
+}
 
 /** Bytes ready to land, and how long they hold. */
 export type Parcel = {
   readonly recipe: string
   readonly bytes: Bytes
   /** What was read, without values: for logs, status and `explain`. */
-  readonly origins: readonly { readonly path: string; readonly version: number | null; readonly leaseId: string | null }[]
+  readonly origins: readonly {
+    readonly path: string
+    readonly version: number | null
+    readonly leaseId: string | null
+  }[]
   /** Fetch again at this time at the latest, even if nothing is heard. */
   readonly nextAt: Instant
 }

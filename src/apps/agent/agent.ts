@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { Gate } from '#ground/base/queue.ts'
-import type { Secret } from '#ground/base/secret.ts'
+import { backoffMs } from '#ground/base/retry.ts'
 import type { World } from '#ground/base/world.ts'
 import { runToEnd } from '#ground/process/child.ts'
 import type { ApiClient } from '#client/api.ts'
@@ -8,8 +8,8 @@ import type { AgentConfig, ExecStanza, TemplateStanza } from '#delivery/agent-co
 import { Obtainer } from '#delivery/obtain/obtainer.ts'
 import type { Parcel } from '#delivery/recipe.ts'
 import { FileSink } from '#delivery/sinks/file.ts'
-import { AuthLoop } from './auth.ts'
-import { handOver, takeOver } from './handover.ts'
+import { AuthLoop, type Held } from './auth.ts'
+import { handOver, type Handover } from './handover.ts'
 import { Pushed } from './pushed.ts'
 import { TokenSinks } from './token-sinks.ts'
 
@@ -21,6 +21,8 @@ export type AgentOptions = {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Every sink written and every template rendered once: then end. */
   readonly exitAfterAuth: boolean
+  /** What an init agent left. */
+  readonly handover: Handover | null
 }
 
 /** Login answers 400 or 403 so many times in a row before an init container gives up. */
@@ -39,8 +41,12 @@ export class Agent {
   readonly #rendered = new Set<TemplateStanza>()
   // Commands of templates run one after the other.
   readonly #commands = new Gate(1)
+  #held: Held | null = null
   #obtainer: Obtainer | null = null
   #pushed: Pushed | null = null
+  #failures = 0
+  #isTryingAgain = false
+  #isDone = false
   #end: AgentEnd = { code: 0 }
 
   constructor(options: AgentOptions) {
@@ -53,10 +59,8 @@ export class Agent {
       client: client.with({ maxRetries: 0 }),
       method: config.method!,
       refusalsMax: options.exitAfterAuth ? refusalsMax : null,
-      ...(!options.exitAfterAuth && {
-        handedOver: signal => takeOver(world, config.handoverPath, client, signal),
-      }),
-      onToken: token => this.#onToken(token),
+      handedOver: options.handover?.held ?? null,
+      onToken: held => this.#onToken(held),
     })
   }
 
@@ -78,16 +82,16 @@ export class Agent {
     this.#stop.abort()
   }
 
-  async #onToken(token: Secret): Promise<void> {
-    await this.#sinks.write(token)
-    if (this.#options.exitAfterAuth) await handOver(this.#options.config.handoverPath, token)
-    const client = this.#options.client.with({ token })
+  async #onToken(held: Held): Promise<void> {
+    this.#held = held
+    await this.#sinks.write(held.token, this.#signal)
+    const client = this.#options.client.with({ token: held.token })
     if (this.#obtainer === null) await this.#startTemplates(client)
     else {
       this.#obtainer.setClient(client)
       this.#pushed?.setClient(client)
     }
-    this.#checkDone()
+    await this.#checkDone()
   }
 
   async #startTemplates(client: ApiClient): Promise<void> {
@@ -109,9 +113,15 @@ export class Agent {
       staticInterval: templateConfig.staticSecretRenderInterval,
       retriesMax: vault.numRetries,
       onTokenInvalid: () => this.#auth.tokenInvalid(),
+      ...(this.#options.handover !== null && { primed: this.#options.handover.fetched }),
       onPaths: paths => this.#pushed?.watch(paths),
     })
-    for (const stanza of config.templates) await this.#addTemplate(stanza)
+    try {
+      for (const stanza of config.templates) await this.#addTemplate(stanza)
+    } catch (error) {
+      // A template that can't be read won't be there after another login.
+      this.#fail(error)
+    }
   }
 
   async #addTemplate(stanza: TemplateStanza): Promise<void> {
@@ -152,7 +162,8 @@ export class Agent {
       if (stanza.exec !== null) await this.#commands.run(() => this.#runCommand(stanza.exec!, signal))
     }
     this.#rendered.add(stanza)
-    this.#checkDone()
+    if (this.#rendered.size === this.#options.config.templates.length) this.#failures = 0
+    await this.#checkDone()
   }
 
   async #runCommand(exec: ExecStanza, signal: AbortSignal): Promise<void> {
@@ -164,6 +175,7 @@ export class Agent {
       clock: world.clock,
       signal,
     })
+    if (result.isTimedOut) throw new Error(`template command was ended after ${exec.timeout} s`)
     if (result.code !== 0) throw new Error(`template command failed with exit code ${result.code ?? result.signal}`)
   }
 
@@ -177,21 +189,42 @@ export class Agent {
           cause: error,
         }),
       )
-    } else this.#restartTemplates()
+    } else this.#tryTemplatesAgain()
   }
 
-  // Without exit_on_retry_failure the agent goes on: all sources are asked again after a wait.
-  #restartTemplates(): void {
+  // Without exit_on_retry_failure the agent goes on: what failed is tried again after a wait that grows to 5 minutes.
+  #tryTemplatesAgain(): void {
+    if (this.#isTryingAgain) return
+    this.#isTryingAgain = true
+    this.#failures++
     const { world } = this.#options
-    world.clock.after(60_000 * (1 - 0.25 * world.entropy.fraction()), () => this.#obtainer?.changed(null), {
-      keepAlive: true,
-    })
+    const waitMs = backoffMs({ waitMs: 1000, waitMsMax: 300_000 }, this.#failures)
+    const retry = world.clock.sleep(waitMs * (1 - 0.25 * world.entropy.fraction()), this.#signal)
+    void retry.then(
+      () => {
+        this.#isTryingAgain = false
+        this.#obtainer?.tryAgain()
+      },
+      () => undefined,
+    )
   }
 
-  #checkDone(): void {
-    if (!this.#options.exitAfterAuth || !this.#sinks.areWritten) return
-    if (this.#rendered.size < this.#options.config.templates.length) return
-    this.#options.world.log.info('exiting after authentication and rendering')
+  async #checkDone(): Promise<void> {
+    const { exitAfterAuth, config, world } = this.#options
+    if (!exitAfterAuth || this.#isDone || this.#signal.aborted || !this.#sinks.areWritten) return
+    if (this.#rendered.size < config.templates.length) return
+    this.#isDone = true
+    if (config.handoverPath !== null && this.#held !== null) await this.#handOver(config.handoverPath, this.#held)
+    world.log.info('exiting after authentication and rendering')
     this.#stop.abort()
+  }
+
+  // The agent that stays can do without it.
+  async #handOver(folder: string, held: Held): Promise<void> {
+    try {
+      await handOver(folder, { held, fetched: this.#obtainer?.held() ?? new Map() })
+    } catch (error) {
+      this.#options.world.log.warn('nothing is handed over to the agent that stays', { error })
+    }
   }
 }

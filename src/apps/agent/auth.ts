@@ -1,9 +1,9 @@
-import { Secret } from '#ground/base/secret.ts'
+import type { Secret } from '#ground/base/secret.ts'
 import type { World } from '#ground/base/world.ts'
 import type { ApiClient } from '#client/api.ts'
 import { ApiError, isTokenGone } from '#client/api-error.ts'
 import { renewSelf } from '#client/calls/token.ts'
-import { keepAlive, type Lifetime } from '#client/lifetime.ts'
+import { keepAlive } from '#client/lifetime.ts'
 import { kubernetesLogin } from '#client/login/kubernetes.ts'
 import { authOf, lifetimeOf, type LoginMethod } from '#client/login/login.ts'
 import { tokenFileLogin } from '#client/login/token-file.ts'
@@ -16,13 +16,20 @@ export type AuthOptions = {
   readonly method: MethodStanza
   /** Refusals (400, 403) in a row after which the agent gives up; null = never. */
   readonly refusalsMax: number | null
-  /** A token that is there already, asked for once; null = log in. */
-  readonly handedOver?: (signal: AbortSignal) => Promise<Held | null>
-  readonly onToken: (token: Secret) => Promise<void>
+  /** A token that is there already: used before the first login. */
+  readonly handedOver: Held | null
+  readonly onToken: (held: Held) => Promise<void>
 }
 
 /** A token and how long it lives. */
-export type Held = { readonly token: Secret; readonly lifetime: Lifetime }
+export type Held = {
+  readonly token: Secret
+  /** ms since 1970; null = never. */
+  readonly expiresAtMs: number | null
+  readonly isRenewable: boolean
+}
+
+const shortLifeMs = 1000
 
 /** The agent can't log in, and must not try on: `message` goes to the termination message. */
 export class LoginRefused extends Error {
@@ -47,10 +54,11 @@ export class AuthLoop {
   readonly #method: LoginMethod
   #refusals = 0
   #invalid: AbortController = new AbortController()
-  #isFirst = true
+  #handedOver: Held | null
 
   constructor(options: AuthOptions) {
     this.#options = options
+    this.#handedOver = options.handedOver
     this.#method = loginMethod(options.method)
   }
 
@@ -65,7 +73,9 @@ export class AuthLoop {
     let waitMs = method.minBackoff * 1000
     while (!signal.aborted) {
       try {
-        await this.#once(signal)
+        const heldMs = await this.#once(signal)
+        // Tokens that are refused as soon as they are used: logging in at once again would never end.
+        if (heldMs < shortLifeMs) throw new Error('the token was of no use right after the login')
         waitMs = method.minBackoff * 1000
       } catch (error) {
         if (signal.aborted) return
@@ -78,30 +88,35 @@ export class AuthLoop {
     }
   }
 
-  async #once(signal: AbortSignal): Promise<void> {
+  /** @returns how long the token was held, ms. */
+  async #once(signal: AbortSignal): Promise<number> {
     const { world, client, onToken } = this.#options
-    const held = (await this.#first(signal)) ?? (await this.#login(signal))
+    const handedOver = this.#handedOver
+    this.#handedOver = null
+    const held = handedOver ?? (await this.#login(signal))
+    const sinceMs = world.clock.monotonic()
     this.#invalid = new AbortController()
-    await onToken(held.token)
-    const ended = AbortSignal.any([signal, this.#invalid.signal])
-    const end = await this.#keep(client.with({ token: held.token }), held.lifetime, ended)
-    if (!signal.aborted) world.log.info('the token ends; logging in again', { because: end })
-  }
-
-  async #first(signal: AbortSignal): Promise<Held | null> {
-    if (!this.#isFirst) return null
-    this.#isFirst = false
-    return (await this.#options.handedOver?.(signal)) ?? null
+    await onToken(held)
+    const end = await this.#keep(
+      client.with({ token: held.token }),
+      held,
+      AbortSignal.any([signal, this.#invalid.signal]),
+    )
+    if (signal.aborted) return Number.MAX_SAFE_INTEGER
+    world.log.info('the token ends; logging in again', { because: this.#invalid.signal.aborted ? 'refused' : end })
+    return handedOver === null ? world.clock.monotonic() - sinceMs : Number.MAX_SAFE_INTEGER
   }
 
   async #login(signal: AbortSignal): Promise<Held> {
-    const { log } = this.#options.world
+    const { clock, log } = this.#options.world
     try {
       log.info('authenticating', { method: this.#method.describes })
       const auth = authOf(await this.#method.login(this.#options.client, { signal }))
       this.#refusals = 0
       log.info('authentication successful, sending token to sinks and templates')
-      return { token: auth.clientToken, lifetime: lifetimeOf(auth) }
+      const { ttlSeconds, isRenewable } = lifetimeOf(auth)
+      const expiresAtMs = ttlSeconds > 0 ? clock.now() + ttlSeconds * 1000 : null
+      return { token: auth.clientToken, expiresAtMs, isRenewable }
     } catch (error) {
       if (!(error instanceof ApiError) || (error.status !== 400 && error.status !== 403)) {
         this.#refusals = 0
@@ -118,10 +133,11 @@ export class AuthLoop {
     }
   }
 
-  async #keep(client: ApiClient, lifetime: Lifetime, signal: AbortSignal): Promise<string> {
+  async #keep(client: ApiClient, { expiresAtMs, isRenewable }: Held, signal: AbortSignal): Promise<string> {
     const { world } = this.#options
+    const ttlSeconds = expiresAtMs === null ? 0 : Math.max(1, (expiresAtMs - world.clock.now()) / 1000)
     const end = await keepAlive(world, {
-      lifetime,
+      lifetime: { ttlSeconds, isRenewable },
       renew: async (increment, renewSignal) => lifetimeOf(await renewSelf(client, increment, { signal: renewSignal })),
       isGone: isTokenGone,
       onRenewed: ({ ttlSeconds }) => world.log.info('renewed auth token', { ttl: `${ttlSeconds}s` }),

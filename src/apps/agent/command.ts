@@ -1,6 +1,6 @@
-import { writeFileSync } from 'node:fs'
+import { appendFileSync, closeSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { createLog, type Log, type LogLevel, logLevels } from '#ground/base/log.ts'
+import { type LogLevel, logLevels } from '#ground/base/log.ts'
 import type { World } from '#ground/base/world.ts'
 import { HclError } from '#ground/hcl/tree.ts'
 import { ConfigFilesError, readConfigFiles } from '#ground/process/config-files.ts'
@@ -10,20 +10,22 @@ import { FlagError, type FlagValues, parseFlags } from '#ground/text/flags.ts'
 import { flagsHelp } from '#ground/text/flags-help.ts'
 import { createApiClient } from '#client/api.ts'
 import { type ClientEnvironment, EnvironmentError, readEnvironment, type TlsSettings } from '#client/environment.ts'
-import { kubeWay } from '#client/kube-route.ts'
+import { clientTls, TlsSettingsError } from '#client/tls.ts'
 import type { AgentConfig } from '#delivery/agent-config/config.ts'
 import { AgentConfigError, type ReadAgentConfig, readAgentConfig } from '#delivery/agent-config/read.ts'
 import { defaultAddress, parseAddress } from '#protocol/address.ts'
 import type { Command, Io } from '#protocol/command.ts'
 import { Agent, type AgentEnd } from './agent.ts'
 import { agentFlags } from './flags.ts'
+import { takeOver } from './handover.ts'
+import { LevelLog } from './level-log.ts'
 
 type AgentFlags = FlagValues<typeof agentFlags>
 
 const help = (calledAs: string): string => `Usage: ${calledAs} agent [options]
 
   Logs in, keeps the token alive and in files, renders templates and keeps them
-  fresh. SIGHUP reads the configuration anew; SIGTERM and SIGINT end it.
+  fresh. SIGHUP reads the log level anew; SIGTERM and SIGINT end it.
 
       $ ${calledAs} agent -config=/etc/coffer/agent.hcl
 
@@ -57,6 +59,7 @@ const isUsersToMend = (error: unknown): boolean =>
   error instanceof AgentConfigError ||
   error instanceof ConfigFilesError ||
   error instanceof EnvironmentError ||
+  error instanceof TlsSettingsError ||
   error instanceof PidFileError
 
 function failed(io: Io, message: string): 1 {
@@ -67,13 +70,18 @@ function failed(io: Io, message: string): 1 {
 
 const terminationBytesMax = 4096
 
-/** So that `kubectl describe pod` shows why. Only in a pod: elsewhere the path would be anybody's. */
+/** So that `kubectl describe pod` shows why: the kubelet's file is written when it is there, and never made. */
 function sayToKubelet(env: Io['env'], message: string): void {
-  if (env['KUBERNETES_SERVICE_HOST'] === undefined) return
   try {
-    writeFileSync('/dev/termination-log', Buffer.from(message).subarray(0, terminationBytesMax), { flag: 'r+' })
+    const file = openSync(env['COFFER_TERMINATION_LOG'] || '/dev/termination-log', 'r+')
+    try {
+      ftruncateSync(file)
+      writeSync(file, Buffer.from(message).subarray(0, terminationBytesMax))
+    } finally {
+      closeSync(file)
+    }
   } catch {
-    // A pod without the file; the log has it.
+    // No pod; the log has it.
   }
 }
 
@@ -85,27 +93,60 @@ function readFiles(flags: AgentFlags, io: Io): ReadAgentConfig {
   return readAgentConfig(files, flags['config-strict'])
 }
 
-function logOf(flags: AgentFlags, environment: ClientEnvironment, config: AgentConfig, io: Io): Log {
-  const level = (flags['log-level'] || environment.logLevel || config.logLevel || 'info').toLowerCase() as LogLevel
-  if (!logLevels.includes(level)) throw new FlagError('usage', `unknown log level: ${level}`)
+function levelOf(flags: AgentFlags, environment: ClientEnvironment, config: AgentConfig): LogLevel {
+  const level = (flags['log-level'] || environment.logLevel || config.logLevel || 'info').toLowerCase()
+  const found = logLevels.find(one => one === (level === 'err' ? 'error' : level))
+  if (found === undefined) throw new FlagError('usage', `unknown log level: ${level}`)
+  return found
+}
+
+function logOf(flags: AgentFlags, environment: ClientEnvironment, config: AgentConfig, io: Io): LevelLog {
   const format = flags['log-format'] || environment.logFormat || config.logFormat || 'standard'
   if (format !== 'standard' && format !== 'json') {
     throw new FlagError('usage', `unknown log format "${format}": standard or json`)
   }
-  return createLog({ level, format, write: line => io.stdout(line), now: () => io.world.clock.now(), name: 'agent' })
+  const toFile = fileWriter(flags['log-file'] || config.logFile, io)
+  return LevelLog.create(levelOf(flags, environment, config), {
+    format,
+    write: line => {
+      io.stdout(line)
+      toFile?.(line)
+    },
+    now: () => io.world.clock.now(),
+    name: 'agent',
+  })
+}
+
+// Opened for each line, so that the file may be moved away under us.
+function fileWriter(name: string | null, io: Io): ((line: string) => void) | null {
+  if (!name) return null
+  const path = resolve(io.cwd, name)
+  const append = (line: string): void => appendFileSync(path, line, { mode: 0o640 })
+  try {
+    append('')
+  } catch (error) {
+    throw new ConfigFilesError(`the log file ${path} can not be written: ${(error as NodeJS.ErrnoException).code}`)
+  }
+  return line => {
+    try {
+      append(line)
+    } catch {
+      // The standard output has the line.
+    }
+  }
 }
 
 // Flag, then environment, then file.
 function tlsOf(flags: AgentFlags, { tls }: ClientEnvironment, { vault }: AgentConfig): TlsSettings {
   const pick = (flag: string, env: string | undefined, file: string | null): string | undefined =>
     flag || env || file || undefined
-  const caCert = pick(flags['ca-cert'], tls.caCert, tls.caBytes === undefined ? vault.caCert : null)
+  const caCert = pick(flags['ca-cert'], tls.caCert, vault.caCert)
   const caPath = pick(flags['ca-path'], tls.caPath, vault.caPath)
   const clientCert = pick(flags['client-cert'], tls.clientCert, vault.clientCert)
   const clientKey = pick(flags['client-key'], tls.clientKey, vault.clientKey)
   const serverName = pick(flags['tls-server-name'], tls.serverName, vault.tlsServerName)
   return {
-    ...(tls.caBytes !== undefined && { caBytes: tls.caBytes }),
+    ...(tls.caBytes !== undefined && { caBytes: pemOf(tls.caBytes) }),
     ...(caCert !== undefined && { caCert }),
     ...(caPath !== undefined && { caPath }),
     ...(clientCert !== undefined && { clientCert }),
@@ -115,15 +156,36 @@ function tlsOf(flags: AgentFlags, { tls }: ClientEnvironment, { vault }: AgentCo
   }
 }
 
-async function runOnce(flags: AgentFlags, io: Io, world: World, read: ReadAgentConfig): Promise<AgentEnd> {
-  const { config } = read
+// An injector passes what its own annotation holds: PEM, or base64 of it.
+function pemOf(text: string): string {
+  return text.includes('-----BEGIN ') ? text : Buffer.from(text, 'base64').toString('utf8')
+}
+
+/** @throws TlsSettingsError at once for a file that is missing, which no retry would mend */
+function checkedTls(flags: AgentFlags, environment: ClientEnvironment, config: AgentConfig): TlsSettings {
+  const tls = tlsOf(flags, environment, config)
+  const { caCert, caBytes, caPath, clientCert, clientKey } = tls
+  if ([caCert, caBytes, caPath, clientCert, clientKey].some(one => one !== undefined)) clientTls(tls)
+  return tls
+}
+
+async function runAgent(flags: AgentFlags, io: Io, world: World, config: AgentConfig): Promise<AgentEnd> {
   const environment = readEnvironment(io.env)
   const text = flags.address || environment.address || config.vault.address || defaultAddress
   const where = parseAddress(text)
-  const way = where.kind === 'kube' ? await kubeWay(world, io.env, where, io.isInputTerminal) : null
-  const tls = tlsOf(flags, environment, config)
+  const tls = checkedTls(flags, environment, config)
+  // What speaks with API servers is loaded only for such an address.
+  const way =
+    where.kind === 'kube'
+      ? await (await import('#client/kube-route.ts')).kubeWay(world, io.env, where, io.isInputTerminal)
+      : null
   const hasCa = tls.caCert !== undefined || tls.caBytes !== undefined || tls.caPath !== undefined
-  const namespace = flags.namespace || environment.namespace || config.vault.namespace
+  const namespace = flags.namespace || environment.namespace || config.method?.namespace || config.vault.namespace
+  const exitAfterAuth = flags['exit-after-auth'] || config.exitAfterAuth
+  const handover =
+    exitAfterAuth || config.handoverPath === null
+      ? null
+      : await takeOver({ ...world, log: world.log.named('handover') }, config.handoverPath)
   await using client = createApiClient({
     address: text,
     world,
@@ -132,45 +194,28 @@ async function runOnce(flags: AgentFlags, io: Io, world: World, read: ReadAgentC
     ...(namespace && { namespace }),
     ...(environment.timeoutMs !== undefined && { timeoutMs: environment.timeoutMs }),
   })
-  const exitAfterAuth = flags['exit-after-auth'] || config.exitAfterAuth
-  return new Agent({ world, config, client, env: { ...io.env, VAULT_ADDR: text }, exitAfterAuth }).run()
+  return new Agent({ world, config, client, env: { ...io.env, VAULT_ADDR: text }, exitAfterAuth, handover }).run()
 }
 
 async function serve(flags: AgentFlags, io: Io): Promise<number> {
-  let read = readFiles(flags, io)
-  const log = logOf(flags, readEnvironment(io.env), read.config, io)
-  warn(log, read)
-  if (read.config.method === null) {
-    log.error('no auto_auth block found in config, the agent will not do anything')
-    return failed(io, 'no auto_auth block found in the configuration: without a login there is nothing to do')
-  }
-  using _pid = read.config.pidFile === null ? null : holdPidFile(read.config.pidFile)
-  for (;;) {
-    const reload = new AbortController()
-    using _hup = onSignals(['SIGHUP'], () => reload.abort())
-    const world: World = { ...io.world, log, signal: AbortSignal.any([io.world.signal, reload.signal]) }
-    const end = await runOnce(flags, io, world, read)
-    if (end.code !== 0) return failed(io, end.error instanceof Error ? end.error.message : String(end.error))
-    if (!reload.signal.aborted || io.world.signal.aborted) return 0
-    read = readAgain(flags, io, log, read)
-  }
-}
-
-// A file that can't be read must not end an agent that runs: it goes on with what it had.
-function readAgain(flags: AgentFlags, io: Io, log: Log, before: ReadAgentConfig): ReadAgentConfig {
-  try {
-    const read = readFiles(flags, io)
-    if (read.config.method === null) throw new AgentConfigError('no auto_auth block found')
-    warn(log, read)
-    log.info('configuration read anew')
-    return read
-  } catch (error) {
-    if (!isUsersToMend(error)) throw error
-    log.error('the configuration can not be read; going on with the one before', { error })
-    return before
-  }
-}
-
-function warn(log: Log, { warnings }: ReadAgentConfig): void {
+  const { config, warnings } = readFiles(flags, io)
+  const log = logOf(flags, readEnvironment(io.env), config, io)
   for (const warning of warnings) log.warn(warning)
+  using _pid = config.pidFile === null ? null : holdPidFile(config.pidFile)
+  using _hup = onSignals(['SIGHUP'], () => readLevelAgain(flags, io, log))
+  log.info('agent started', { pid: process.pid })
+  const end = await runAgent(flags, io, { ...io.world, log }, config)
+  if (end.code === 0) return 0
+  return failed(io, end.error instanceof Error ? end.error.message : String(end.error))
+}
+
+// A file that can't be read must not end an agent that runs.
+function readLevelAgain(flags: AgentFlags, io: Io, log: LevelLog): void {
+  try {
+    const level = levelOf(flags, readEnvironment(io.env), readFiles(flags, io).config)
+    log.setLevel(level)
+    log.info('log level read anew', { level })
+  } catch (error) {
+    log.error('the configuration can not be read; going on as before', { error })
+  }
 }

@@ -15,4 +15,5 @@ export const agentFlags = {
   'tls-skip-verify': boolFlag({ usage: 'Trust whatever certificate the server shows.' }),
   'log-level': stringFlag({ usage: 'trace, debug, info, warn or error.' }),
   'log-format': stringFlag({ usage: 'standard or json.' }),
+  'log-file': stringFlag({ usage: 'A file that log lines are added to, besides the standard output.' }),
 } satisfies Flags

@@ -1,10 +1,16 @@
 import type { World } from '#ground/base/world.ts'
 import type { ApiClient } from '#client/api.ts'
-import { openNoticeSocket } from '#client/notice-socket.ts'
-import { followNotices, pathsMax } from '#client/notices.ts'
+import { followNotices, type OpenNotices, pathsMax } from '#client/notices.ts'
 
 /** A server without notices is polled by the templates' own interval; this only asks it again now and then. */
 const pollMs = 600_000
+
+/** Templates learn of their paths one after the other: one connection serves all. */
+const gatherMs = 50
+
+// An agent without templates, or of a server without notices, has no use for the library.
+const openLate: OpenNotices = async (client, signal) =>
+  (await import('#client/notice-socket.ts')).openNoticeSocket(client, signal)
 
 /**
  * Follows the changes of the paths that templates read; the connection is made anew when paths or token change.
@@ -12,9 +18,11 @@ const pollMs = 600_000
 export class Pushed {
   readonly #world: World
   readonly #signal: AbortSignal
+  readonly #open: OpenNotices
   readonly #onChange: (path: string | null) => void
   #client: ApiClient
   #paths = ''
+  #isGathering = false
   #current = new AbortController()
 
   constructor(options: {
@@ -22,10 +30,13 @@ export class Pushed {
     client: ApiClient
     signal: AbortSignal
     onChange: (path: string | null) => void
+    /** How to connect; a test has its own. */
+    open?: OpenNotices
   }) {
     this.#world = options.world
     this.#client = options.client
     this.#signal = options.signal
+    this.#open = options.open ?? openLate
     this.#onChange = options.onChange
   }
 
@@ -33,7 +44,12 @@ export class Pushed {
     const key = [...paths].sort().join('\n')
     if (key === this.#paths) return
     this.#paths = key
-    this.#restart()
+    if (this.#isGathering) return
+    this.#isGathering = true
+    this.#world.clock.after(gatherMs, () => {
+      this.#isGathering = false
+      this.#restart()
+    })
   }
 
   setClient(client: ApiClient): void {
@@ -53,12 +69,16 @@ export class Pushed {
   async #follow(paths: readonly string[], signal: AbortSignal): Promise<void> {
     const { log } = this.#world
     let isPolled = false
+    let wasPushed = false
     const notices = followNotices(this.#world, this.#client, {
       paths,
       pollMs,
       signal,
-      open: openNoticeSocket,
+      open: this.#open,
       onMode: (mode, reason) => {
+        // A refusal may mean that the token is known to nobody any more: reading tells.
+        if (mode === 'polled' && !isPolled && wasPushed) this.#onChange(null)
+        wasPushed ||= mode === 'pushed'
         isPolled = mode === 'polled'
         log.debug('changes are followed', { mode, ...(reason instanceof Error && { reason }) })
       },

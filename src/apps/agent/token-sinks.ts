@@ -34,12 +34,26 @@ export class TokenSinks {
     }
   }
 
-  async write(token: Secret): Promise<void> {
-    const bytes = Buffer.from(token.reveal('a file sink of the agent'))
-    for (const { path, mode, uid, gid } of this.#sinks) {
+  /** Writes the token to every sink; what fails is tried again every 1 to 3 s until the signal is aborted. */
+  async write(token: Secret, signal: AbortSignal): Promise<void> {
+    for (const sink of this.#sinks) while (!(await this.#tryOne(sink, token, signal)));
+    this.#isWritten = !signal.aborted
+  }
+
+  async #tryOne({ path, mode, uid, gid }: FileSinkStanza, token: Secret, signal: AbortSignal): Promise<boolean> {
+    const { clock, entropy } = this.#world
+    const log = this.#world.log.named('sink.file')
+    try {
+      if (signal.aborted) return true
+      const bytes = Buffer.from(token.reveal('a file sink of the agent'))
       await writeFileAtomically(path, bytes, { mode, ...(uid !== null && { uid }), ...(gid !== null && { gid }) })
-      this.#world.log.named('sink.file').info('token written', { path })
+      log.info('token written', { path })
+      return true
+    } catch (error) {
+      const waitMs = 1000 + 2000 * entropy.fraction()
+      log.error('the token can not be written', { path, error, again: `${Math.round(waitMs)}ms` })
+      await clock.sleep(waitMs, signal).catch(() => undefined)
+      return false
     }
-    this.#isWritten = true
   }
 }

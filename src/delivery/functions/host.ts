@@ -22,7 +22,8 @@ function inSandbox(path: string, sandbox: string): boolean {
 function readChecked(path: string, sandbox: string | null): string {
   try {
     const real = realpathSync(path)
-    if (sandbox !== null && !inSandbox(real, realpathSync(sandbox))) throw new FunctionError(`'${path}' is outside of sandbox`)
+    if (sandbox !== null && !inSandbox(real, realpathSync(sandbox)))
+      throw new FunctionError(`'${path}' is outside of sandbox`)
     const { size } = statSync(real)
     if (size > fileBytesMax) throw new FunctionError(`file '${path}' is larger than ${fileBytesMax} bytes`)
     return readFileSync(real, 'utf8')
@@ -35,7 +36,13 @@ function readChecked(path: string, sandbox: string | null): string {
 /** The functions that see the machine: its environment and files. */
 export function hostFunctions({ env, sandboxPath, onFile }: HostOptions): FunctionTable {
   return functionTable([
-    define('env', ['string'], 'string', 'The value of an environment variable; empty when it is not set.', name => env[name] ?? ''),
+    define(
+      'env',
+      ['string'],
+      'string',
+      'The value of an environment variable; empty when it is not set.',
+      name => env[name] ?? '',
+    ),
     define('file', ['string'], 'string', 'The content of a file.', path => {
       if (path === '') return ''
       const content = readChecked(path, sandboxPath)

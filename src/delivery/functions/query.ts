@@ -2,7 +2,11 @@ import { createHash } from 'node:crypto'
 
 /** What is asked of a server, as a template writes it. */
 export type Query =
-  | { readonly kind: 'read'; readonly path: string; readonly parameters: Readonly<Record<string, string | readonly string[]>> }
+  | {
+      readonly kind: 'read'
+      readonly path: string
+      readonly parameters: Readonly<Record<string, string | readonly string[]>>
+    }
   | { readonly kind: 'list'; readonly path: string }
   | { readonly kind: 'write'; readonly path: string; readonly data: Readonly<Record<string, string>> }
 
@@ -25,13 +29,16 @@ export function queryText(query: Query): string {
 }
 
 function parameterText(parameters: Readonly<Record<string, string | readonly string[]>>): string {
-  const pairs = Object.entries(parameters).map(([key, value]) => `${key}=${Array.isArray(value) ? value.join(',') : value}`)
+  const pairs = Object.entries(parameters).map(([key, value]) => `${key}=${[value].flat().join(',')}`)
   return pairs.length === 0 ? '' : `.${pairs.sort().join('&')}`
 }
 
 /** A path as written, with its parameters after `?`. */
 export function readQuery(text: string): Query {
-  const [path = '', search = ''] = text.trim().replace(/^\/+|\/+$/g, '').split('?', 2)
+  const [path = '', search = ''] = text
+    .trim()
+    .replace(/^\/+|\/+$/g, '')
+    .split('?', 2)
   const parameters: Record<string, string | string[]> = {}
   for (const [key, value] of new URLSearchParams(search)) {
     const before = parameters[key]

@@ -14,7 +14,8 @@ export function valueOf(json: Json): Value {
 }
 
 const strings = (list: readonly string[] | null): Value => new TypedList('string', list ?? [])
-const texts = (map: Readonly<Record<string, string>> | null): Value => new TypedMap('string', 'string', new Map(Object.entries(map ?? {})))
+const texts = (map: Readonly<Record<string, string>> | null): Value =>
+  new TypedMap('string', 'string', new Map(Object.entries(map ?? {})))
 
 /**
  * What `secret` gives: a pointer to consul-template's Secret.
@@ -34,15 +35,15 @@ export function secretValue(envelope: Envelope): Value {
   ])
 }
 
-const secretFields = ['RequestID', 'LeaseID', 'LeaseDuration', 'Renewable', 'Data', 'Warnings', 'Auth', 'WrapInfo'] as const
 const authFields = ['ClientToken', 'Accessor', 'Policies', 'Metadata', 'LeaseDuration', 'Renewable'] as const
 const wrapFields = ['Token', 'TTL', 'CreationTime', 'WrappedAccessor'] as const
 
 const nilPointer = (type: string, fields: readonly string[]): Value =>
-  new Struct(type, fields.map(name => [name, undefined] as const), { isNil: true })
-
-/** Before the data has come: a nil pointer, which `with` takes as false. */
-export const noSecret: Value = nilPointer('dependency.Secret', secretFields)
+  new Struct(
+    type,
+    fields.map(name => [name, undefined] as const),
+    { isNil: true },
+  )
 
 function authValue(auth: NonNullable<Envelope['auth']>): Value {
   return new Struct('dependency.SecretAuth', [

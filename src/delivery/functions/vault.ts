@@ -3,7 +3,7 @@ import { define, type FunctionTable, functionTable } from '#ground/template/func
 import { TypedList, type Value } from '#ground/template/value.ts'
 import type { Envelope } from '#protocol/envelope.ts'
 import { type Query, readQuery } from './query.ts'
-import { noSecret, secretValue } from './values.ts'
+import { secretValue } from './values.ts'
 
 /** What a pass knows: the data of a query, or null while it is on its way. Asking notes the need. */
 export type Lookup = {
@@ -35,16 +35,23 @@ function writeData(pairs: readonly string[]): Readonly<Record<string, string>> {
   return data
 }
 
-/** The functions that read from a server. They return at once: nil or empty until the data is there. */
+/** The functions that read from a server. They return at once: an untyped nil or an empty list until the data is there. */
 export function vaultFunctions(lookup: Lookup): FunctionTable {
   return functionTable([
-    define('secret', ['string', '...string'], '*dependency.Secret', 'Reads a path, or with k=v pairs writes to it.', (path, ...pairs) => {
-      if (path === '') return noSecret
-      const data = writeData(pairs)
-      const query: Query = pairs.length === 0 ? readQuery(path) : { kind: 'write', path: path.replace(/^\/+|\/+$/g, ''), data }
-      const envelope = lookup.secret(query)
-      return envelope === null ? noSecret : valueFor(envelope)
-    }),
+    define(
+      'secret',
+      ['string', '...string'],
+      'interface {}',
+      'Reads a path, or with k=v pairs writes to it.',
+      (path, ...pairs) => {
+        if (path === '') return null
+        const data = writeData(pairs)
+        const query: Query =
+          pairs.length === 0 ? readQuery(path) : { kind: 'write', path: path.replace(/^\/+|\/+$/g, ''), data }
+        const envelope = lookup.secret(query)
+        return envelope === null ? null : valueFor(envelope)
+      },
+    ),
     define('secrets', ['string'], '[]string', 'Lists the names below a path, sorted.', path => {
       const bare = path.replace(/^\/+|\/+$/g, '')
       const keys = bare === '' ? [] : (lookup.keys({ kind: 'list', path: bare }) ?? [])

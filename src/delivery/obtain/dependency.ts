@@ -3,14 +3,19 @@ import type { Seconds } from '#ground/base/clock.ts'
 import type { World } from '#ground/base/world.ts'
 import { canonicalJson } from '#ground/text/json.ts'
 import type { ApiClient } from '#client/api.ts'
-import { ApiError, isLeaseGone } from '#client/api-error.ts'
+import { isLeaseGone, isTokenGone } from '#client/api-error.ts'
 import { renewLease } from '#client/calls/token.ts'
 import { keepAlive } from '#client/lifetime.ts'
 import { type Query, queryText } from '../functions/query.ts'
 import { type Fetched, fetchOnce, readAgainAfter } from './fetch.ts'
 
+/** Something fetched before, by an agent that handed it over; instants in ms. */
+export type Primed = { readonly fetched: Fetched; readonly fetchedAtMs: number; readonly nextAtMs: number }
+
 export type DependencyOptions = {
   readonly query: Query
+  /** Taken as if it had just been read. */
+  readonly primed: Primed | null
   readonly world: World
   /** The client to ask with; read anew at each try, since tokens change. */
   readonly client: () => ApiClient
@@ -36,6 +41,7 @@ export class Dependency {
   readonly #options: DependencyOptions
   readonly #abort = new AbortController()
   #fetched: Fetched | null = null
+  #fetchedAtMs = 0
   #shape = ''
   #wake: AbortController | null = null
   #failures = 0
@@ -63,6 +69,22 @@ export class Dependency {
     return (this.#fetched?.envelope.leaseId ?? '') !== ''
   }
 
+  /** Its last try failed. */
+  get isFailing(): boolean {
+    return this.#failures > 0
+  }
+
+  /** Asking again makes something new (a user, a certificate) instead of looking again at what is there. */
+  get isMade(): boolean {
+    return this.isLeased || this.query.kind === 'write'
+  }
+
+  /** What an agent after this one needs to go on. */
+  get primed(): Primed | null {
+    const fetched = this.#fetched
+    return fetched === null ? null : { fetched, fetchedAtMs: this.#fetchedAtMs, nextAtMs: this.#nextAtMs }
+  }
+
   /** Reads again now: it changed, or there is a new token. */
   poke(): void {
     this.#failures = 0
@@ -76,35 +98,53 @@ export class Dependency {
   }
 
   async #run(): Promise<void> {
-    const { world, client } = this.#options
+    const { world, client, primed } = this.#options
+    if (primed !== null) await this.#goOn(primed)
     while (!this.#abort.signal.aborted) {
       // Made before the request: a poke while it runs must not be lost.
-      this.#wake = new AbortController()
-      const wake = AbortSignal.any([this.#wake.signal, this.#abort.signal])
+      const wake = this.#newWake()
       try {
         const fetched = await fetchOnce(client(), this.query, this.#abort.signal)
         this.#failures = 0
+        this.#fetchedAtMs = world.clock.now()
         this.#take(fetched)
-        await this.#waitForNext(fetched, wake)
+        const waitMs =
+          readAgainAfter(fetched.envelope, this.#options.staticInterval, world.entropy, world.clock.now()) * 1000
+        await this.#waitForNext(fetched, wake, world.clock.now() + waitMs)
       } catch (error) {
         if (this.#abort.signal.aborted) return
-        if (!this.#hasFailed(error)) return
-        const waitMs = backoffMs({ waitMs: firstRetryMs, waitMsMax: longestRetryMs }, this.#failures)
-        world.log.warn(`${this.text}: ${messageOf(error)} (retry attempt ${this.#failures} after "${waitMs}ms")`)
-        await sleep(world, waitMs, wake)
+        await this.#afterFailure(error, wake)
       }
     }
   }
 
-  /** @returns whether to go on. */
-  #hasFailed(error: unknown): boolean {
+  #newWake(): AbortSignal {
+    this.#wake = new AbortController()
+    return AbortSignal.any([this.#wake.signal, this.#abort.signal])
+  }
+
+  async #goOn({ fetched, fetchedAtMs, nextAtMs }: Primed): Promise<void> {
+    const wake = this.#newWake()
+    this.#fetchedAtMs = fetchedAtMs
+    // Its owner doesn't know of it yet.
+    await Promise.resolve()
+    this.#take(fetched)
+    await this.#waitForNext(fetched, wake, nextAtMs)
+  }
+
+  // After the last try it waits to be poked: by a new token, a change, or its owner's own patience.
+  async #afterFailure(error: unknown, wake: AbortSignal): Promise<void> {
+    const { world, retriesMax, onFailed, onTokenInvalid } = this.#options
     this.#failures++
-    if (error instanceof ApiError && error.status === 403 && error.errors.some(text => text.includes('invalid token'))) {
-      this.#options.onTokenInvalid()
+    if (isTokenGone(error)) onTokenInvalid()
+    if (this.#failures > retriesMax) {
+      onFailed(new Error(`${this.text}: ${messageOf(error)} (exceeded maximum retries)`, { cause: error }))
+      if (!wake.aborted) await new Promise(resolve => wake.addEventListener('abort', resolve, { once: true }))
+      return
     }
-    if (this.#failures <= this.#options.retriesMax) return true
-    this.#options.onFailed(new Error(`${this.text}: ${messageOf(error)} (exceeded maximum retries)`, { cause: error }))
-    return false
+    const waitMs = backoffMs({ waitMs: firstRetryMs, waitMsMax: longestRetryMs }, this.#failures)
+    world.log.warn(`${this.text}: ${messageOf(error)} (retry attempt ${this.#failures} after "${waitMs}ms")`)
+    await sleep(world, waitMs, wake)
   }
 
   #take(fetched: Fetched): void {
@@ -116,27 +156,32 @@ export class Dependency {
     if (isNew) this.#options.onChange()
   }
 
-  async #waitForNext(fetched: Fetched, wake: AbortSignal): Promise<void> {
-    const { world, client, staticInterval } = this.#options
-    const { envelope } = fetched
-    if (envelope.leaseId !== '' && envelope.renewable) {
-      this.#nextAtMs = world.clock.now() + envelope.leaseDuration * 1000
-      await keepAlive(world, {
-        lifetime: { ttlSeconds: envelope.leaseDuration, isRenewable: true },
-        renew: async (increment, signal) => {
-          const renewed = await renewLease(client(), envelope.leaseId, increment, { signal })
-          this.#nextAtMs = world.clock.now() + renewed.ttlSeconds * 1000
-          return renewed
-        },
-        onError: 'end',
-        isGone: isLeaseGone,
-        signal: wake,
-      })
+  async #waitForNext({ envelope }: Fetched, wake: AbortSignal, nextAtMs: number): Promise<void> {
+    const { world, client, onTokenInvalid } = this.#options
+    if (envelope.leaseId === '' || !envelope.renewable) {
+      this.#nextAtMs = nextAtMs
+      await sleep(world, Math.max(0, nextAtMs - world.clock.now()), wake)
       return
     }
-    const waitMs = readAgainAfter(envelope, staticInterval, world.entropy, world.clock.now()) * 1000
-    this.#nextAtMs = world.clock.now() + waitMs
-    await sleep(world, waitMs, wake)
+    this.#nextAtMs = this.#fetchedAtMs + envelope.leaseDuration * 1000
+    await keepAlive(world, {
+      lifetime: { ttlSeconds: envelope.leaseDuration, isRenewable: true },
+      grantedAtMs: this.#fetchedAtMs,
+      renew: async (increment, signal) => {
+        const renewed = await renewLease(client(), envelope.leaseId, increment, { signal })
+        this.#nextAtMs = world.clock.now() + renewed.ttlSeconds * 1000
+        return renewed
+      },
+      // A server that is away for a while, or a policy without renewal, is no reason for another lease.
+      onRetry: (error, waitMs) => {
+        if (isTokenGone(error)) onTokenInvalid()
+        world.log.warn(
+          `${this.text}: the lease was not renewed: ${messageOf(error)} (again after "${Math.round(waitMs)}ms")`,
+        )
+      },
+      isGone: isLeaseGone,
+      signal: wake,
+    })
   }
 }
 
@@ -148,4 +193,5 @@ async function sleep(world: World, ms: number, signal: AbortSignal): Promise<voi
   }
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message.replace(/\s+/g, ' ') : String(error))
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message.replace(/\s+/g, ' ') : String(error)

@@ -58,7 +58,12 @@ export async function fetchOnce(client: ApiClient, query: Query, signal: AbortSi
   }
 }
 
-async function readOnce(client: ApiClient, query: Query & { kind: 'read' }, mount: KvMount, signal: AbortSignal): Promise<Fetched> {
+async function readOnce(
+  client: ApiClient,
+  query: Query & { kind: 'read' },
+  mount: KvMount,
+  signal: AbortSignal,
+): Promise<Fetched> {
   if (mount.version === 1) {
     const envelope = await read(client, query.path, query.parameters as never, { signal })
     if (envelope === null || envelope.data === null) throw new NothingThere(`no secret exists at ${query.path}`)

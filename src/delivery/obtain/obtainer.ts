@@ -11,7 +11,7 @@ import { type Query, queryText } from '../functions/query.ts'
 import { hostFunctions } from '../functions/host.ts'
 import { vaultFunctions } from '../functions/vault.ts'
 import type { Parcel, Recipe } from '../recipe.ts'
-import { Dependency } from './dependency.ts'
+import { Dependency, type Primed } from './dependency.ts'
 
 export type ObtainerOptions = {
   readonly world: World
@@ -21,6 +21,8 @@ export type ObtainerOptions = {
   readonly retriesMax: number
   /** The token is known to nobody any more. */
   readonly onTokenInvalid: () => void
+  /** What an agent before this one fetched, by query text; each is used once. */
+  readonly primed?: ReadonlyMap<string, Primed>
   /** The paths that are read now: what change notices are wanted for. */
   readonly onPaths?: (paths: ReadonlySet<string>) => void
 }
@@ -34,7 +36,13 @@ export type Order = {
   readonly onFailed: (error: unknown) => void
 }
 
-type Job = { readonly order: Order; template: Template | null; isDirty: boolean; isBusy: boolean; uses: ReadonlySet<string> }
+type Job = {
+  readonly order: Order
+  template: Template | null
+  isDirty: boolean
+  isBusy: boolean
+  uses: ReadonlySet<string>
+}
 
 /**
  * Turns recipes into parcels and keeps them fresh. A template is executed again and again: each pass notes what it asked
@@ -47,12 +55,14 @@ export class Obtainer {
   readonly #jobs: Job[] = []
   readonly #abort = new AbortController()
   readonly #pure: FunctionTable
+  readonly #primed: Map<string, Primed>
   #client: ApiClient
   #isScheduled = false
 
   constructor(options: ObtainerOptions) {
     this.#options = options
     this.#client = options.client
+    this.#primed = new Map(options.primed)
     this.#pure = new Map([...textFunctions, ...clockFunctions(options.world.clock)])
   }
 
@@ -65,15 +75,32 @@ export class Obtainer {
   setClient(client: ApiClient): void {
     this.#client = client
     for (const dependency of this.#dependencies.values()) {
-      if (dependency.isLeased || dependency.fetched === null) dependency.poke()
+      if (dependency.isLeased || dependency.fetched === null || dependency.isFailing) dependency.poke()
     }
   }
 
-  /** Something at this path changed; `null` = anything may have. */
+  /**
+   * Something at this path changed; `null` = anything may have. Then what is made by asking (a database user, a
+   * certificate) stays: asking again would make another.
+   */
   changed(path: string | null): void {
     for (const dependency of this.#dependencies.values()) {
-      if (path === null || dependency.fetched?.fullPath === path) dependency.poke()
+      if (path === null ? !dependency.isMade : dependency.fetched?.fullPath === path) dependency.poke()
     }
+  }
+
+  /** Another try for what failed: sources that were given up, templates that were not rendered or not delivered. */
+  tryAgain(): void {
+    for (const dependency of this.#dependencies.values()) if (dependency.isFailing) dependency.poke()
+    for (const job of this.#jobs) job.isDirty = true
+    this.#schedule()
+  }
+
+  /** All that is held now, by query text, for an agent that goes on with it. */
+  held(): ReadonlyMap<string, Primed> {
+    const held = new Map<string, Primed>()
+    for (const [text, { primed }] of this.#dependencies) if (primed !== null) held.set(text, primed)
+    return held
   }
 
   async close(): Promise<void> {
@@ -159,8 +186,11 @@ export class Obtainer {
     const text = queryText(query)
     if (this.#dependencies.has(text)) return
     const { world, staticInterval, retriesMax, onTokenInvalid } = this.#options
+    const primed = this.#primed.get(text) ?? null
+    this.#primed.delete(text)
     const dependency = new Dependency({
       query,
+      primed,
       world,
       client: () => this.#client,
       staticInterval,

@@ -2,7 +2,7 @@ import { mkdir, readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { writeFileAtomically } from '#ground/process/atomic-file.ts'
 import { findGroup, findUser } from '#ground/process/accounts.ts'
-import type { Parcel, Sink } from '../recipe.ts'
+import type { Parcel, Sink } from '#delivery/recipe.ts'
 
 export type FileSinkOptions = {
   readonly path: string
