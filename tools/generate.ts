@@ -25,7 +25,8 @@ function render(): string {
     .filter(name => name.endsWith('.tsv'))
     .sort()
   const all = files.map(file => ({ file, rows: readRows(file) }))
-  const count = (status: string): number => all.reduce((sum, { rows }) => sum + rows.filter(row => row.status === status).length, 0)
+  const count = (status: string): number =>
+    all.reduce((sum, { rows }) => sum + rows.filter(row => row.status === status).length, 0)
   const lines = [
     '# Compatibility',
     '',
@@ -51,7 +52,9 @@ if (process.argv.includes('--check')) {
     // Not there yet: it differs.
   }
   if (now !== text) {
-    process.stderr.write('docs/reference/compatibility.md is not what the ledger says: run sh bin/pinned tools/generate.ts\n')
+    process.stderr.write(
+      'docs/reference/compatibility.md is not what the ledger says: run sh bin/pinned tools/generate.ts\n',
+    )
     process.exitCode = 1
   }
 } else writeFileSync(target, text)

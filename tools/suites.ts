@@ -1,4 +1,5 @@
 import { globSync } from 'node:fs'
+import { type Kind, prepare, unable as unableTo } from '../test/cluster/prepare.ts'
 
 export type SuiteName = 'unit' | 'isolated' | 'pods' | 'crash'
 
@@ -10,9 +11,16 @@ export type Suite = {
   readonly silenceMs: number
   /** Why this machine can't run it, or null. */
   readonly unable: () => string | null
+  /** Builds and downloads what the tests need and the cache lacks: minutes at first, and under no test's time limit. */
+  readonly prepare: (say: (line: string) => void) => Promise<void>
 }
 
 const nobody = (): null => null
+const nothing = async (): Promise<void> => undefined
+/** The clusters that tests start; nothing where this machine can't, since such tests then say so themselves. */
+const cluster = (kind: Kind) => async (say: (line: string) => void) => {
+  if (unableTo(kind) === null) await prepare(kind, say)
+}
 const needsRoot = (): string | null =>
   process.getuid?.() === 0 ? null : 'needs root (starts a kubelet with real pods)'
 
@@ -23,24 +31,28 @@ export const suites: Readonly<Record<SuiteName, Suite>> = {
     flags: ['--test-isolation=none', '--test-timeout=20000'],
     silenceMs: 30_000,
     unable: nobody,
+    prepare: nothing,
   },
   isolated: {
     name: 'isolated',
     flags: ['--test-isolation=process', '--test-force-exit', '--test-concurrency=2', '--test-timeout=120000'],
     silenceMs: 150_000,
     unable: nobody,
+    prepare: cluster('api'),
   },
   pods: {
     name: 'pods',
     flags: ['--test-isolation=process', '--test-force-exit', '--test-concurrency=1', '--test-timeout=900000'],
     silenceMs: 960_000,
     unable: needsRoot,
+    prepare: cluster('up'),
   },
   crash: {
     name: 'crash',
     flags: ['--test-isolation=process', '--test-force-exit', '--test-concurrency=1', '--test-timeout=300000'],
     silenceMs: 330_000,
     unable: nobody,
+    prepare: nothing,
   },
 }
 

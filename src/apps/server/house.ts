@@ -1,4 +1,4 @@
-import { Fault, fault } from '#protocol/fault.ts'
+import { type Fault, fault } from '#protocol/fault.ts'
 import type { Maybe } from '#ground/base/brand.ts'
 import type { World } from '#ground/base/world.ts'
 import type { AnyEngine } from '#backend/engine.ts'

@@ -234,15 +234,12 @@ export class ServerNode implements SealControl {
 
   #state(): SystemState {
     const { world, config } = this.#options
-    const node = this
     return {
       world,
       seal: this,
       version: programVersion,
       buildDate,
-      get clusterName() {
-        return config.clusterName ?? `vault-cluster-${(node.#clusterId ?? '00000000').slice(0, 8)}`
-      },
+      clusterName: () => config.clusterName ?? `vault-cluster-${(this.#clusterId ?? '00000000').slice(0, 8)}`,
       clusterId: () => this.#clusterId,
       house: () => {
         if (this.#house === null) throw fault('server.sealed', 'Vault is sealed')

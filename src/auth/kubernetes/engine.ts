@@ -1,5 +1,4 @@
 import type { Engine } from '#backend/engine.ts'
-import type { Codec } from '#backend/storage.ts'
 import { configRow } from './config.ts'
 import { configEntries } from './config-entry.ts'
 import { loginRow, renewLogin } from './login.ts'

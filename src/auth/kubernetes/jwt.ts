@@ -1,5 +1,5 @@
 import { constants, type KeyObject, verify } from 'node:crypto'
-import { isJsonObject, type Json, type JsonObject } from '#ground/text/json.ts'
+import { isJsonObject, type Json, type JsonObject, NumberLiteral } from '#ground/text/json.ts'
 import { JsonError, parseJson } from '#ground/text/json-parse.ts'
 
 /** A service account's token taken apart; nothing in it is true until the API server says so. */
@@ -89,8 +89,10 @@ const word = (value: Json | undefined): string => (typeof value === 'string' ? v
 function time(claims: JsonObject, name: string): number | null {
   const value = own(claims, name)
   if (value === undefined || value === null) return null
-  const number = Number(typeof value === 'object' ? String(value) : value)
-  if (typeof value === 'string' || !Number.isFinite(number)) throw new TokenProblem(`the claim ${name} is not a number`)
+  const number = value instanceof NumberLiteral ? Number(value.text) : value
+  if (typeof number !== 'number' || !Number.isFinite(number)) {
+    throw new TokenProblem(`the claim ${name} is not a number`)
+  }
   return number
 }
 

@@ -23,7 +23,7 @@ export class FileDevice {
   #used = 0
   #fd: number
   #size = 0
-  #problem: unknown = null
+  #problem: Error | null = null
 
   /** @throws the system's error when the file can't be opened: the caller refuses to enable the device. */
   constructor(options: FileDeviceOptions) {
@@ -87,7 +87,7 @@ export class FileDevice {
       for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at)
       this.#size += bytes.length
     } catch (error) {
-      this.#problem ??= error
+      this.#problem ??= error as Error
     }
   }
 

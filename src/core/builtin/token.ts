@@ -75,7 +75,7 @@ async function create(call: Call<CreateInput>, state: TokenState, isOrphanPath: 
   const { input } = call
   const parent = state.callerOf(call)
   if (parent === null) throw fault('request.invalid', 'parent token lookup failed: no parent found')
-  if (parent.entry.numUses > 0 || parent.entry.numUses < 0) {
+  if (parent.entry.numUses !== 0) {
     throw fault('request.invalid', 'restricted use token cannot generate child tokens')
   }
   const hasSudo = call.caller?.isRoot === true || (await call.may(`${call.mountPath}${call.path}`, 'sudo')).allowed

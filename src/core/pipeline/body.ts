@@ -1,5 +1,5 @@
 import type { Bytes } from '#ground/base/brand.ts'
-import { BodyError } from '#ground/http/message.ts'
+import type { BodyError } from '#ground/http/message.ts'
 import { isJsonObject, type Json, setKey } from '#ground/text/json.ts'
 import { JsonError, type JsonLimits, parseJson } from '#ground/text/json-parse.ts'
 import { type Fault, fault } from '#protocol/fault.ts'

@@ -11,7 +11,7 @@ import {
 } from '#ground/fields/kit.ts'
 import { type Seconds, seconds } from '#ground/base/clock.ts'
 import { parseDurationSeconds } from '#ground/text/duration.ts'
-import { isJsonObject, type Json, type JsonObject } from '#ground/text/json.ts'
+import { isJsonObject, type Json, type JsonObject, NumberLiteral } from '#ground/text/json.ts'
 import type { Mount } from '#core/mounts/mount.ts'
 import type { MountConfig, MountEntry } from '#core/mounts/entry.ts'
 import type { SystemTtls } from '#core/mounts/mounts.ts'
@@ -98,20 +98,23 @@ export function applyConfig(
 
 const isGiven = (value: Json | undefined): value is Json => value !== undefined && value !== null
 
+const shown = (value: Json): string =>
+  (typeof value === 'string' ? value : value instanceof NumberLiteral ? value.text : JSON.stringify(value)).slice(0, 64)
+
 function ttl(value: Json, which: 'default' | 'max'): Seconds {
   if (value === 'system' || value === '') return seconds(0)
   try {
-    const parsed = parseDurationSeconds(typeof value === 'number' ? value : String(value))
+    const parsed = parseDurationSeconds(typeof value === 'number' ? value : shown(value))
     if (parsed < 0) throw new Error('a TTL is not negative')
     return seconds(parsed)
   } catch {
-    throw fault('request.invalid', `unable to parse ${which} TTL of ${String(value).slice(0, 64)}`)
+    throw fault('request.invalid', `unable to parse ${which} TTL of ${shown(value)}`)
   }
 }
 
 function visibility(value: Json): MountConfig['listingVisibility'] {
   if (value === '' || value === 'hidden' || value === 'unauth') return value
-  throw fault('request.invalid', `invalid listing_visibility ${String(value).slice(0, 64)}`)
+  throw fault('request.invalid', `invalid listing_visibility ${shown(value)}`)
 }
 
 function tokenType(value: Json, kind: MountEntry['kind']): MountConfig['tokenType'] {

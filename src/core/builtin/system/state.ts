@@ -62,7 +62,7 @@ export type SystemState = {
   readonly seal: SealControl
   readonly version: string
   readonly buildDate: string
-  readonly clusterName: string
+  clusterName(): string
   /** Null while sealed. */
   clusterId(): string | null
   /** @throws Fault `server.sealed` */

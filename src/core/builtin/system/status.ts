@@ -25,7 +25,7 @@ function sealBody(status: SealStatus, state: SystemState): Json {
     build_date: state.buildDate,
     commit_date: state.buildDate,
     migration: false,
-    ...(clusterId !== null && { cluster_name: state.clusterName, cluster_id: clusterId }),
+    ...(clusterId !== null && { cluster_name: state.clusterName(), cluster_id: clusterId }),
     recovery_seal: status.isRecoverySeal,
     storage_type: status.storageType,
   }
@@ -82,7 +82,7 @@ async function health(call: Call<Input<typeof healthFields>>, state: SystemState
       server_time_utc: Math.floor(call.now() / 1000),
       version: state.version,
       enterprise: false,
-      ...(clusterId !== null && { cluster_name: state.clusterName, cluster_id: clusterId }),
+      ...(clusterId !== null && { cluster_name: state.clusterName(), cluster_id: clusterId }),
       echo_duration_ms: 0,
       clock_skew_ms: 0,
       replication_primary_canary_age_ms: 0,

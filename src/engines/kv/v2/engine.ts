@@ -1,6 +1,5 @@
 import type { Engine } from '#backend/engine.ts'
 import type { Reply } from '#backend/reply.ts'
-import type { Codec } from '#backend/storage.ts'
 import { captured } from '#ground/fields/kit.ts'
 import { configRows } from './config.ts'
 import { dataRows } from './data.ts'
