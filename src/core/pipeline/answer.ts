@@ -13,7 +13,10 @@ const fixed: Headers = [
 
 /** Every answer: those of the original, and the id under which the reason of a refusal can be asked for. */
 export function answerHeaders(id: string, more: Headers = []): Headers {
-  return [...fixed, ['X-Coffer-Request-Id', id], ...more]
+  if (more.length === 0) return [...fixed, ['X-Coffer-Request-Id', id]]
+  // What a handler says of itself stands instead of ours, not beside it.
+  const named = new Set(more.map(([name]) => name.toLowerCase()))
+  return [...fixed.filter(([name]) => !named.has(name.toLowerCase())), ['X-Coffer-Request-Id', id], ...more]
 }
 
 /** The parts of an envelope that vary; JSON text where it is made already. */

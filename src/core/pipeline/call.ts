@@ -1,11 +1,13 @@
 import type { Instant } from '#ground/base/clock.ts'
 import type { World } from '#ground/base/world.ts'
 import type { Bytes, Maybe } from '#ground/base/brand.ts'
+import { headersOf } from '#ground/http/headers.ts'
 import type { HttpRequest } from '#ground/http/message.ts'
 import type { Json } from '#ground/text/json.ts'
 import type { Call, Caller, WrapAsk } from '#backend/call.ts'
 import { type NamespaceRef, rootNamespace } from '#backend/namespace.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
+import { headerNames } from '#protocol/headers.ts'
 import type { Operation, Verdict } from '#protocol/verdict.ts'
 
 export type CallParts = {
@@ -27,6 +29,9 @@ export type CallParts = {
   may: (path: string, operation: Operation | 'sudo') => Maybe<Verdict>
 }
 
+const isToken = (name: string, value: string): boolean =>
+  name === headerNames.token || (name === headerNames.authorization && /^bearer\s/i.test(value))
+
 /** One request as its handler sees it; what few handlers need (a signal) is made when asked for. */
 export class RequestCall implements Call {
   readonly id: string
@@ -39,13 +44,13 @@ export class RequestCall implements Call {
   readonly nulls: readonly string[]
   readonly rest: Readonly<Record<string, Json>>
   readonly raw: Bytes | null
-  readonly headers: HttpRequest['headers']
   readonly peer: HttpRequest['peer']
   readonly remoteAddress: string
   readonly caller: Caller | null
   readonly wrap: WrapAsk | null = null
   readonly #parts: CallParts
   #signal: AbortSignal | null = null
+  #headers: HttpRequest['headers'] | null = null
 
   constructor(parts: CallParts) {
     this.id = parts.id
@@ -57,11 +62,16 @@ export class RequestCall implements Call {
     this.nulls = parts.nulls
     this.rest = parts.rest
     this.raw = parts.raw
-    this.headers = parts.request.headers
     this.peer = parts.request.peer
     this.remoteAddress = parts.remoteAddress
     this.caller = parts.live?.caller ?? null
     this.#parts = parts
+  }
+
+  /** Without the client's token: an engine has no use for it, and could leak it. */
+  get headers(): HttpRequest['headers'] {
+    this.#headers ??= headersOf([...this.#parts.request.headers].filter(([name, value]) => !isToken(name, value)))
+    return this.#headers
   }
 
   get signal(): AbortSignal {

@@ -120,8 +120,10 @@ export class Exchange {
   #read(bytes: Bytes): Maybe<Answer> {
     const { operation, query } = this.#target
     const takesBody = operation === 'update' || operation === 'patch'
-    if (this.#row?.body === 'raw') this.#raw = bytes
-    else if (takesBody && bytes.length > 0) {
+    if (this.#row?.body === 'raw') {
+      this.#raw = bytes
+      this.#values = query
+    } else if (takesBody && bytes.length > 0) {
       const type = this.#request.headers.get(headerNames.contentType)
       this.#values = { ...query, ...readValues(bytes, type, this.#options.settings.json) }
     } else this.#values = query

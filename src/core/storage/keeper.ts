@@ -2,6 +2,7 @@ import type { Bytes, Maybe } from '#ground/base/brand.ts'
 import type { World } from '#ground/base/world.ts'
 import type { Codec } from '#backend/storage.ts'
 import type { Barrier } from '#core/barrier/barrier.ts'
+import { batchRefusal } from '#stores/batch.ts'
 import type { Fence, KeyRange, ListPage, Paging, ScanPage, Store, StoreOperation } from '#stores/store.ts'
 import { EntryCache } from './cache.ts'
 import { openWhole, partKeys, planWrite, type SealedWrite } from './parts.ts'
@@ -114,12 +115,20 @@ export class Keeper {
     return page instanceof Promise ? page.then(keysOf) : keysOf(page)
   }
 
-  /** Durable when it resolves. */
+  /**
+   * Durable when it resolves.
+   * @throws StoreError `too-large` for more than the store takes at once; nothing is written then.
+   */
   commit(writes: readonly KeeperWrite[]): Promise<void> {
     if (writes.length === 0) return Promise.resolve()
     this.#check()
     const { store, barrier, world } = this.#options
     const sealed = writes.map(write => planWrite(write, barrier, store.limits, world.entropy))
+    const refusal = batchRefusal(
+      sealed.map(write => write.head),
+      store.limits,
+    )
+    if (refusal !== null) throw refusal
     const sequence = ++this.#sequence
     for (const write of writes) if (!write.uncached) this.#pending.set(write.key, { entry: write.entry, sequence })
     return this.#send(writes, sealed, sequence)
