@@ -1,0 +1,12 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { killUnderLoad } from './killed-server.ts'
+
+const rounds = 200
+
+for (let seed = 1001; seed <= 1000 + rounds; seed++) {
+  test(`kill -9 under load loses nothing that was acknowledged (seed ${seed})`, async () => {
+    const round = await killUnderLoad(seed)
+    assert(round.acknowledged > 0, 'there was no load')
+  })
+}
