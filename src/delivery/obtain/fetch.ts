@@ -2,6 +2,7 @@ import type { Seconds } from '#ground/base/clock.ts'
 import type { Entropy } from '#ground/base/entropy.ts'
 import { isJsonObject, type Json } from '#ground/text/json.ts'
 import type { ApiClient } from '#client/api.ts'
+import { ApiError, isTokenGone } from '#client/api-error.ts'
 import { type KvMount, kvPath, preflight, readKv } from '#client/calls/kv.ts'
 import { keysOf, list, read, write } from '#client/calls/logical.ts'
 import { emptyEnvelope, type Envelope } from '#protocol/envelope.ts'
@@ -29,8 +30,9 @@ async function mountOf(client: ApiClient, path: string, signal: AbortSignal): Pr
     return await preflight(client, path, { signal })
   } catch (error) {
     signal.throwIfAborted()
-    if (error instanceof Error && error.name === 'ConnectError') throw error
-    return v1
+    // Only a refusal says that the mount won't be told; a server that is away or sealed says nothing.
+    if (error instanceof ApiError && error.status >= 400 && error.status < 500 && !isTokenGone(error)) return v1
+    throw error
   }
 }
 
@@ -71,7 +73,8 @@ async function readOnce(
   }
   const version = Number(query.parameters['version'] ?? 0)
   const secret = await readKv(client, query.path, { signal, mount, ...(version > 0 && { version }) })
-  if (secret === null || secret.isDeleted) throw new NothingThere(`no secret exists at ${secret?.path ?? query.path}`)
+  if (secret === null || secret.isDeleted)
+    throw new NothingThere(`no secret exists at ${secret?.path ?? kvPath(query.path, mount.path, 'data')}`)
   return { envelope: secret.envelope, keys: [], fullPath: secret.path, version: secret.version }
 }
 

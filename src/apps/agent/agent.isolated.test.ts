@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm, stat, watch, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const main = fileURLToPath(new URL('../../main.ts', import.meta.url))
+const limit = { signal: AbortSignal.timeout(60_000) }
+
+let folder = ''
+let address = ''
+let server: ChildProcess
+
+function start(argv: readonly string[], env: Record<string, string> = {}): ChildProcess {
+  const { PATH = '' } = process.env
+  return spawn(process.execPath, ['--no-warnings', main, ...argv], {
+    env: { PATH, HOME: folder, COFFER_TERMINATION_LOG: join(folder, 'termination-log'), ...env },
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+}
+
+/** Waits for a text in what the process prints. */
+async function printed(child: ChildProcess, wanted: string): Promise<void> {
+  let text = ''
+  for await (const chunk of child.stdout!.iterator({ destroyOnReturn: false })) {
+    text += String(chunk)
+    if (text.includes(wanted)) {
+      child.stdout!.resume()
+      return
+    }
+  }
+  assert.fail(`"${wanted}" was not printed:\n${text}`)
+}
+
+async function codeOf(child: ChildProcess): Promise<number | null> {
+  child.stdout!.resume()
+  child.stderr!.resume()
+  return child.exitCode ?? ((await once(child, 'exit', limit))[0] as number | null)
+}
+
+async function fileSays(path: string, wanted: string): Promise<void> {
+  const changes = watch(folder, limit)
+  const says = (): boolean => existsSync(path) && readFileSync(path, 'utf8') === wanted
+  if (says()) return
+  for await (const _ of changes) if (says()) return
+}
+
+async function put(value: string): Promise<void> {
+  const answer = await fetch(`${address}/v1/secret/data/app`, {
+    method: 'PUT',
+    headers: { 'X-Vault-Token': 'root' },
+    body: JSON.stringify({ data: { pw: value } }),
+  })
+  assert.equal(answer.status, 200)
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as { port: number }
+  probe.close()
+  return port
+}
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'coffer-agent-'))
+  await writeFile(join(folder, 'token'), 'root')
+  await writeFile(join(folder, 'termination-log'), '')
+  const port = await freePort()
+  address = `http://127.0.0.1:${port}`
+  server = start([
+    'server',
+    '-dev',
+    '-dev-no-store-token',
+    '-dev-root-token-id=root',
+    `-dev-listen-address=127.0.0.1:${port}`,
+  ])
+  await printed(server, 'server started')
+  await put('one')
+})
+after(async () => {
+  server.kill('SIGKILL')
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function config(name: string, more = ''): Promise<string> {
+  const path = join(folder, `${name}.hcl`)
+  await writeFile(
+    path,
+    `vault { address = "${address}" }
+pid_file = "${join(folder, `${name}.pid`)}"
+auto_auth {
+  method "token_file" { config = { token_file_path = "${join(folder, 'token')}" } }
+  sink "file" { config = { path = "${join(folder, `${name}.sink`)}" } }
+}
+template {
+  contents = "{{ with secret \\"secret/app\\" }}{{ .Data.data.pw }}{{ end }}"
+  destination = "${join(folder, `${name}.out`)}"
+  perms = "0600"
+  ${more}
+}
+`,
+  )
+  return path
+}
+
+test('the agent renders, follows a change without a poll, and ends orderly by SIGTERM', limit, async () => {
+  const child = start(['agent', `-config=${await config('stay')}`, '-log-level=debug'])
+  const out = join(folder, 'stay.out')
+  await printed(child, 'mode=pushed')
+  await fileSays(out, 'one')
+  assert.equal((await stat(out)).mode & 0o777, 0o600)
+  assert.equal(readFileSync(join(folder, 'stay.sink'), 'utf8'), 'root')
+  assert.equal(readFileSync(join(folder, 'stay.pid'), 'utf8').trim(), String(child.pid))
+  await put('two')
+  await fileSays(out, 'two')
+  child.kill('SIGTERM')
+  assert.equal(await codeOf(child), 0)
+  assert.equal(existsSync(join(folder, 'stay.pid')), false)
+})
+
+test('with -exit-after-auth the agent ends with 0 when all is written', limit, async () => {
+  const child = start(['agent', `-config=${await config('once')}`, '-exit-after-auth'])
+  assert.equal(await codeOf(child), 0)
+  assert.match(readFileSync(join(folder, 'once.out'), 'utf8'), /^(?:one|two)$/)
+})
+
+test('a template command that fails ends -exit-after-auth with 1, and the kubelet is told why', limit, async () => {
+  const child = start(['agent', `-config=${await config('fails', 'command = "exit 3"')}`, '-exit-after-auth'])
+  assert.equal(await codeOf(child), 1)
+  assert.match(readFileSync(join(folder, 'termination-log'), 'utf8'), /template command failed with exit code 3/)
+})
+
+for (const [rule, argv, env, said] of [
+  ['no configuration', [], {}, /Must specify at least one config path using -config/],
+  [
+    'a CA file that is missing',
+    ['-config=stay.hcl'],
+    { VAULT_CACERT: '/nonexistent/ca.pem' },
+    /CA certificate \/nonexistent\/ca\.pem/,
+  ],
+  [
+    'a log file in no folder',
+    ['-config=stay.hcl', '-log-file=none/a.log'],
+    {},
+    /none\/a\.log can not be written: ENOENT/,
+  ],
+] as const) {
+  test(`the agent ends at once with 1 and says why: ${rule}`, limit, async () => {
+    const child = start(['agent', ...argv], env)
+    let stderr = ''
+    child.stderr!.on('data', chunk => {
+      stderr += String(chunk)
+    })
+    child.stdout!.resume()
+    const [code] = (await once(child, 'close', limit)) as [number]
+    assert.equal(code, 1)
+    assert.match(stderr, said)
+    assert.match(readFileSync(join(folder, 'termination-log'), 'utf8'), said)
+  })
+}

@@ -1,0 +1,268 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { seconds } from '#ground/base/clock.ts'
+import { scriptedClient, type ScriptedAnswer, type SentRequest } from '#client/scripted-wire.ts'
+import { Obtainer, type ObtainerOptions, type Order } from './obtainer.ts'
+
+type Server = (request: SentRequest) => ScriptedAnswer
+
+const mounts: ScriptedAnswer = { status: 200, body: '{"data":{"path":"secret/","options":{"version":"2"}}}' }
+const other: ScriptedAnswer = { status: 200, body: '{"data":{"path":"database/","options":null}}' }
+const kv = (value: string): ScriptedAnswer => ({
+  status: 200,
+  body: `{"data":{"data":{"pw":"${value}"},"metadata":{"version":1}}}`,
+})
+const lease = (n: number): ScriptedAnswer => ({
+  status: 200,
+  body: `{"lease_id":"database/creds/app/${n}","lease_duration":3600,"renewable":true,"data":{"username":"u${n}"}}`,
+})
+const renewed: ScriptedAnswer = {
+  status: 200,
+  body: '{"lease_id":"x","lease_duration":3600,"renewable":true,"data":null}',
+}
+const gone: ScriptedAnswer = {
+  status: 403,
+  body: '{"errors":["2 errors occurred:\\n\\t* permission denied\\n\\t* invalid token\\n\\n"]}',
+}
+
+/** An obtainer of templates against a scripted server; `texts` is what was delivered, in order. */
+function start(
+  server: Server,
+  templates: readonly string[],
+  options: Partial<ObtainerOptions> & { missingKey?: 'error' } = {},
+) {
+  const scripted = scriptedClient(request => {
+    if (request.target.includes('ui/mounts/secret')) return mounts
+    if (request.target.includes('ui/mounts/')) return other
+    return server(request)
+  })
+  const texts: string[] = []
+  const failures: string[] = []
+  let invalid = 0
+  const obtainer = new Obtainer({
+    world: scripted.world,
+    client: scripted.client.with({ maxRetries: 0 }),
+    env: {},
+    staticInterval: seconds(300),
+    retriesMax: 2,
+    onTokenInvalid: () => {
+      invalid++
+    },
+    ...options,
+  })
+  templates.forEach((text, i) => obtainer.add(order(String(i), text, options.missingKey ?? 'default', texts, failures)))
+  const reads = (): string[] =>
+    scripted.sent
+      .filter(({ target }) => !target.includes('ui/mounts'))
+      .map(({ method, target }) => `${method} ${target}`)
+  return {
+    ...scripted,
+    obtainer,
+    texts,
+    failures,
+    reads,
+    invalid: () => invalid,
+    advance: (ms: number) => scripted.world.clock.advance(ms),
+  }
+}
+
+const order = (
+  name: string,
+  text: string,
+  missingKey: 'error' | 'default',
+  texts: string[],
+  failures: string[],
+): Order => ({
+  recipe: {
+    name,
+    sources: [],
+    shape: { kind: 'template', name, text, delimiters: ['{{', '}}'], missingKey },
+    freshness: { pollEvery: seconds(300), pushed: false },
+  },
+  sandboxPath: null,
+  deliver: async ({ bytes }) => {
+    texts.push(Buffer.from(bytes).toString())
+  },
+  onFailed: error => {
+    failures.push((error as Error).message)
+  },
+})
+
+const withPw = '{{ with secret "secret/app" }}{{ .Data.data.pw }}{{ end }}'
+const withUser = '{{ with secret "database/creds/app" }}{{ .Data.username }}{{ end }}'
+
+test('a query of two templates is fetched once', async () => {
+  const run = start(() => kv('one'), [withPw, `x${withPw}`])
+  await run.advance(10)
+  assert.deepEqual(run.texts, ['one', 'xone'])
+  assert.deepEqual(run.reads(), ['GET /v1/secret/data/app'])
+  await run.obtainer.close()
+})
+
+for (const missingKey of ['default', 'error'] as const) {
+  test(`before the data is there a field of nothing is no failure: missing keys ${missingKey}`, async () => {
+    const run = start(
+      () => kv('one'),
+      ['{{ (secret "secret/app").Data.data.pw }}'],
+      missingKey === 'error' ? { missingKey } : {},
+    )
+    await run.advance(10)
+    assert.deepEqual(run.texts, ['one'])
+    assert.deepEqual(run.failures, [])
+    await run.obtainer.close()
+  })
+}
+
+test('nothing is written while something is missing, and what is found inside is fetched then', async () => {
+  const run = start(
+    ({ target }) => (target.endsWith('app') ? kv('next') : kv('inner')),
+    [
+      '{{ with secret "secret/app" }}{{ with secret (printf "secret/%s" .Data.data.pw) }}{{ .Data.data.pw }}{{ end }}{{ end }}',
+    ],
+  )
+  await run.advance(10)
+  assert.deepEqual(run.texts, ['inner'])
+  assert.deepEqual(run.reads(), ['GET /v1/secret/data/app', 'GET /v1/secret/data/next'])
+  await run.obtainer.close()
+})
+
+test('a static value is read again within 85 to 95 % of the interval, and equal data delivers nothing', async () => {
+  const run = start(() => kv('one'), [withPw])
+  await run.advance(10)
+  await run.advance(254_000)
+  assert.equal(run.reads().length, 1)
+  await run.advance(32_000)
+  for (let i = 0; i < 4; i++) await run.advance(1)
+  assert.equal(run.reads().length, 2)
+  assert.deepEqual(run.texts, ['one'])
+  await run.obtainer.close()
+})
+
+test('a change that is told delivers the new value at once', async () => {
+  let value = 'one'
+  const run = start(() => kv(value), [withPw])
+  await run.advance(10)
+  value = 'two'
+  run.obtainer.changed('secret/data/app')
+  await run.advance(10)
+  assert.deepEqual(run.texts, ['one', 'two'])
+  await run.obtainer.close()
+})
+
+test('a renewable lease is renewed and stays one when anything may have changed', async () => {
+  const run = start(({ target }) => (target.includes('leases/renew') ? renewed : lease(1)), [withUser])
+  await run.advance(10)
+  run.obtainer.changed(null)
+  await run.advance(3_000_000)
+  const reads = run.reads()
+  assert.equal(reads.filter(one => one.includes('creds')).length, 1)
+  assert.ok(reads.filter(one => one.includes('leases/renew')).length >= 2)
+  assert.deepEqual(run.texts, ['u1'])
+  await run.obtainer.close()
+})
+
+test('a lease outlives a server that is away when it should be renewed', async () => {
+  let isAway = false
+  const run = start(
+    ({ target }) => {
+      if (isAway) return { error: 'connection refused' }
+      return target.includes('leases/renew') ? renewed : lease(1)
+    },
+    [withUser],
+  )
+  await run.advance(10)
+  isAway = true
+  await run.advance(2_600_000)
+  isAway = false
+  await run.advance(400_000)
+  assert.equal(run.reads().filter(one => one.includes('creds')).length, 1)
+  await run.obtainer.close()
+})
+
+test('a lease that the server has lost is asked for anew', async () => {
+  let leases = 0
+  const run = start(
+    ({ target }) =>
+      target.includes('leases/renew') && leases === 1
+        ? { status: 400, body: '{"errors":["lease not found"]}' }
+        : target.includes('leases/renew')
+          ? renewed
+          : lease(++leases),
+    [withUser],
+  )
+  await run.advance(10)
+  assert.deepEqual(run.texts, ['u1', 'u2'])
+  await run.obtainer.close()
+})
+
+test('a new token asks for leases anew and leaves static values', async () => {
+  let leases = 0
+  const run = start(
+    ({ target }) => (target.includes('renew') ? renewed : target.includes('creds') ? lease(++leases) : kv('one')),
+    [withUser, withPw],
+  )
+  await run.advance(10)
+  run.obtainer.setClient(run.client.with({ maxRetries: 0 }))
+  await run.advance(10)
+  assert.deepEqual(run.texts.toSorted(), ['one', 'u1', 'u2'])
+  assert.equal(run.reads().filter(one => one.includes('secret/data')).length, 1)
+  await run.obtainer.close()
+})
+
+test('a failing read is tried again with a doubling wait, then it is a failure; another try mends it', async () => {
+  let isThere = false
+  const run = start(() => (isThere ? kv('late') : { status: 404, body: '{"errors":[]}' }), [withPw])
+  await run.advance(10)
+  assert.equal(run.reads().length, 1)
+  await run.advance(250)
+  assert.equal(run.reads().length, 2)
+  await run.advance(500)
+  assert.equal(run.reads().length, 3)
+  assert.match(run.failures[0]!, /no secret exists at secret\/data\/app \(exceeded maximum retries\)/)
+  await run.advance(600_000)
+  assert.equal(run.reads().length, 3)
+  isThere = true
+  run.obtainer.tryAgain()
+  await run.advance(10)
+  assert.deepEqual(run.texts, ['late'])
+  await run.obtainer.close()
+})
+
+test('a token that nobody knows is told, a refusal by policy is not', async () => {
+  const run = start(() => gone, [withPw])
+  await run.advance(10)
+  assert.equal(run.invalid(), 1)
+  await run.obtainer.close()
+  const denied = start(
+    () => ({ status: 403, body: '{"errors":["1 error occurred:\\n\\t* permission denied\\n\\n"]}' }),
+    [withPw],
+  )
+  await denied.advance(10)
+  assert.equal(denied.invalid(), 0)
+  await denied.obtainer.close()
+})
+
+test('what another agent fetched is not fetched again', async () => {
+  const first = start(
+    ({ target }) => (target.includes('creds') ? lease(1) : target.includes('renew') ? renewed : kv('one')),
+    [withUser, withPw],
+  )
+  await first.advance(10)
+  const primed = first.obtainer.held()
+  await first.obtainer.close()
+  const second = start(() => renewed, [withUser, withPw], { primed })
+  await second.advance(10)
+  assert.deepEqual(second.texts.toSorted(), ['one', 'u1'])
+  assert.deepEqual(
+    second.reads().filter(one => !one.includes('leases/renew')),
+    [],
+  )
+  await second.obtainer.close()
+})
+
+test('a template that can not be parsed is a failure with its place, without values', async () => {
+  const run = start(() => kv('one'), ['{{ nofunction }}'])
+  await run.advance(10)
+  assert.match(run.failures[0]!, /nofunction/)
+  await run.obtainer.close()
+})
