@@ -167,3 +167,11 @@ for (const [rule, stanza, want] of [
     assert.deepEqual(config.templates[0]?.exec, want)
   })
 }
+
+test('what has no meaning here is passed over with a warning', () => {
+  const { warnings } = read(`${login}\ncache { }\ntelemetry { }`, true)
+  assert.deepEqual(
+    warnings.map(line => line.replace(/^.*?: /, '')),
+    ['cache has no meaning here and is passed over', 'telemetry has no meaning here and is passed over'],
+  )
+})
