@@ -26,14 +26,12 @@ function start(argv: readonly string[], env: Record<string, string> = {}): Child
 }
 
 /** Waits for a text in what the process prints. */
-async function printed(child: ChildProcess, wanted: string): Promise<void> {
+async function printed(child: ChildProcess, wanted: string, unwanted?: string): Promise<void> {
   let text = ''
   for await (const chunk of child.stdout!.iterator({ destroyOnReturn: false })) {
     text += String(chunk)
-    if (text.includes(wanted)) {
-      child.stdout!.resume()
-      return
-    }
+    assert.ok(unwanted === undefined || !text.includes(unwanted), text)
+    if (text.includes(wanted)) return
   }
   assert.fail(`"${wanted}" was not printed:\n${text}`)
 }
@@ -82,6 +80,8 @@ before(async () => {
     `-dev-listen-address=127.0.0.1:${port}`,
   ])
   await printed(server, 'server started')
+  server.stdout!.resume()
+  server.stderr!.resume()
   await put('one')
 })
 after(async () => {
@@ -129,6 +129,32 @@ test('with -exit-after-auth the agent ends with 0 when all is written', limit, a
   const child = start(['agent', `-config=${await config('once')}`, '-exit-after-auth'])
   assert.equal(await codeOf(child), 0)
   assert.match(readFileSync(join(folder, 'once.out'), 'utf8'), /^(?:one|two)$/)
+})
+
+test('an init agent hands over to the one that stays, which logs in nowhere and rewrites nothing', limit, async () => {
+  const path = await config('pair')
+  const handover = `handover { path = "${folder}" }`
+  await writeFile(path, `${readFileSync(path, 'utf8')}${handover}`)
+  assert.equal(await codeOf(start(['agent', `-config=${path}`, '-exit-after-auth'])), 0)
+  const { ino } = await stat(join(folder, 'pair.out'))
+  assert.equal((await stat(join(folder, 'handover.json'))).mode & 0o777, 0o600)
+  const child = start(['agent', `-config=${path}`, '-log-level=debug'])
+  await printed(child, 'mode=pushed', 'authenticating')
+  assert.equal(existsSync(join(folder, 'handover.json')), false)
+  assert.equal((await stat(join(folder, 'pair.out'))).ino, ino)
+  child.kill('SIGTERM')
+  assert.equal(await codeOf(child), 0)
+})
+
+test('SIGHUP reads the log level anew and leaves all else', limit, async () => {
+  const path = await config('level')
+  const child = start(['agent', `-config=${path}`])
+  await printed(child, 'rendered')
+  await writeFile(path, `log_level = "debug"\n${readFileSync(path, 'utf8')}`)
+  child.kill('SIGHUP')
+  await printed(child, 'log level read anew: level=debug', 'authenticating')
+  child.kill('SIGTERM')
+  assert.equal(await codeOf(child), 0)
 })
 
 test('a template command that fails ends -exit-after-auth with 1, and the kubelet is told why', limit, async () => {
