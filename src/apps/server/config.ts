@@ -123,6 +123,9 @@ export function readServerConfig(files: readonly { readonly name: string; readon
     throw new ConfigError('A storage backend must be specified: storage "sqlite" { path = "/data" }')
   if (listeners.length === 0)
     throw new ConfigError('a listener is missing: listener "tcp" { address = "127.0.0.1:8200" }')
+  if (audits.length > 0 && plain.auditDirectory == null) {
+    throw new ConfigError('an audit stanza needs audit_directory: the folder that audit files may be written below')
+  }
   return {
     config: {
       listeners,

@@ -322,6 +322,8 @@ export class Exchange {
     if (error instanceof BodyError) return bodyFault(error)
     if (error instanceof KeyProblem) return fault('request.invalid', error.message)
     if (error instanceof AuditBlocked) return fault('internal', 'internal error')
+    // Nobody reads this answer any more, and nothing is broken.
+    if (this.#request.signal.aborted) return fault('internal', 'the client went away')
     this.#log('a request met an error of ours', error)
     return fault('internal', 'internal error')
   }
