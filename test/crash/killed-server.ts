@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -33,6 +33,8 @@ class Server implements AsyncDisposable {
         listener: { tcp: { address: '127.0.0.1:0', tls_disable: true } },
         storage: { sqlite: { path: join(this.#folder, 'data') } },
         seal: { static: { current_key_id: 'one', current_key: Buffer.alloc(32, 7).toString('base64') } },
+        audit_directory: this.#folder,
+        audit: { file: { options: { file_path: join(this.#folder, 'audit.log') } } },
       }),
     )
     const child = spawn(join(root, 'bin/coffer'), ['server', `-config=${config}`], {
@@ -60,6 +62,11 @@ class Server implements AsyncDisposable {
     process.kill(-child.pid!, 'SIGKILL')
     await ended
     this.#process = null
+  }
+
+  /** Lines of the audit file, of which a kill may have cut the last. */
+  audit(): string[] {
+    return readFileSync(join(this.#folder, 'audit.log'), 'utf8').split('\n')
   }
 
   /** @returns null when no answer came: then nobody knows whether it was done. */
@@ -114,14 +121,18 @@ export async function killUnderLoad(seed: number): Promise<Round> {
   const tokens: TokenKnown[] = []
   const stop = new AbortController()
   const load = Array.from({ length: writers }, (_, writer) => write(server, writer, secrets, tokens, stop.signal))
+  const settings = new Map<string, boolean | null>()
+  load.push(administer(server, settings, stop.signal))
   await sleep(killAfterMsMin + Math.floor(entropy.fraction() * killAfterMsSpan))
   await server.kill()
   stop.abort()
   await Promise.all(load)
+  const audited = server.audit()
 
   await server.start()
   for (const [path, known] of secrets) await checkSecret(server, path, known)
   for (const token of tokens) await checkToken(server, token)
+  for (const [path, isThere] of settings) await checkSetting(server, path, isThere, audited)
   // It takes writes again, and goes on counting where it was.
   await server.must('POST', 'secret/data/after', { data: { n: 1 } })
   return { acknowledged: [...secrets.values()].reduce((sum, one) => sum + one.acknowledged, 0), tokens: tokens.length }
@@ -151,6 +162,33 @@ async function write(
     }
     if (turn % 4 === 3) await useToken(server, tokens, turn % 8 === 7)
   }
+}
+
+/** Policies and mounts: a path is there (true), gone (false), or nobody knows (null). */
+async function administer(server: Server, settings: Map<string, boolean | null>, signal: AbortSignal): Promise<void> {
+  for (let turn = 0; !signal.aborted; turn++) {
+    const policy = `sys/policies/acl/p${turn}`
+    settings.set(policy, null)
+    if ((await server.ask('POST', policy, { policy: 'path "a" { capabilities = ["read"] }' }))?.status !== 204) return
+    settings.set(policy, true)
+    const mount = `sys/mounts/m${turn}`
+    settings.set(mount, null)
+    if ((await server.ask('POST', mount, { type: 'kv', options: { version: '1' } }))?.status !== 204) return
+    settings.set(mount, true)
+    if (turn % 2 === 0) continue
+    settings.set(mount, null)
+    if ((await server.ask('DELETE', mount))?.status !== 204) return
+    settings.set(mount, false)
+  }
+}
+
+async function checkSetting(server: Server, path: string, isThere: boolean | null, audited: string[]): Promise<void> {
+  if (isThere === null) return
+  const found = (await server.ask('GET', path))?.status === 200
+  assert.equal(found, isThere, `${path}: what was acknowledged is lost`)
+  // The request's line and the answer's, once for each thing that was done.
+  const lines = audited.filter(line => line.includes(`"path":"${path}"`)).length
+  assert(lines >= (isThere ? 2 : 4), `${path} was acknowledged, but has ${lines} audit lines`)
 }
 
 async function useToken(server: Server, tokens: TokenKnown[], revokes: boolean): Promise<void> {
