@@ -74,7 +74,10 @@ class Server implements AsyncDisposable {
     try {
       const answer = await fetch(`${this.#address}/v1/${path}`, {
         method,
-        headers: { 'X-Vault-Token': token, 'Content-Type': 'application/json' },
+        headers: {
+          'X-Vault-Token': token,
+          'Content-Type': `application/${method === 'PATCH' ? 'merge-patch+json' : 'json'}`,
+        },
         ...(body !== undefined && { body: JSON.stringify(body) }),
       })
       const text = await answer.text()
@@ -97,7 +100,7 @@ class Server implements AsyncDisposable {
 }
 
 /** What one writer knows of one secret: the newest version that was acknowledged, and what it sent without an answer. */
-type Known = { acknowledged: number; sent: number; isDeleted: boolean | null }
+type Known = { acknowledged: number; sent: number; isDeleted: boolean | null; destroyed: number[] }
 
 type TokenKnown = { token: string; accessor: string; isRevoked: boolean | null }
 
@@ -147,18 +150,24 @@ async function write(
 ): Promise<void> {
   for (let turn = 0; !signal.aborted; turn++) {
     const path = `w${writer}/k${turn % keysEach}`
-    const known = secrets.get(path) ?? { acknowledged: 0, sent: 0, isDeleted: false }
+    const known = secrets.get(path) ?? { acknowledged: 0, sent: 0, isDeleted: false, destroyed: [] }
     secrets.set(path, known)
+    const method = turn % 2 === 1 && known.acknowledged > 0 && known.isDeleted === false ? 'PATCH' : 'POST'
     known.sent++
     known.isDeleted = null
     const value = { n: known.sent, text: `${path} ${known.sent} `.repeat(50) }
-    if ((await server.ask('POST', `secret/data/${path}`, { data: value }))?.status !== 200) return
+    if ((await server.ask(method, `secret/data/${path}`, { data: value }))?.status !== 200) return
     known.acknowledged = known.sent
     known.isDeleted = false
     if (turn % 5 === 4) {
       known.isDeleted = null
       if ((await server.ask('DELETE', `secret/data/${path}`))?.status !== 204) return
       known.isDeleted = true
+    }
+    if (turn % 7 === 6) {
+      const version = known.acknowledged - 1
+      if ((await server.ask('PUT', `secret/destroy/${path}`, { versions: [version] }))?.status !== 204) return
+      known.destroyed.push(version)
     }
     if (turn % 4 === 3) await useToken(server, tokens, turn % 8 === 7)
   }
@@ -209,6 +218,11 @@ async function checkSecret(server: Server, path: string, known: Known): Promise<
   const current = Number(metadata.body.data?.['current_version'])
   assert(current >= known.acknowledged, `${path}: version ${known.acknowledged} was acknowledged, ${current} is there`)
   assert(current <= known.sent, `${path}: version ${current} was never sent`)
+  const versions = metadata.body.data?.['versions'] as Record<string, { destroyed: boolean }>
+  for (const version of known.destroyed) {
+    // The oldest are dropped when there are more than max_versions.
+    assert(versions[version]?.destroyed !== false, `${path}: an acknowledged destruction of ${version} is lost`)
+  }
   const read = await server.ask('GET', `secret/data/${path}`)
   if (known.isDeleted === true) assert.equal(read?.status, 404, `${path}: an acknowledged deletion is lost`)
   if (known.isDeleted === false && current === known.acknowledged) assert.equal(read?.status, 200, `${path} is gone`)
