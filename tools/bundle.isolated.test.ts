@@ -1,19 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
-import { bundle, bundleForImage } from './bundle.ts'
+import { bundle } from './bundle.ts'
 
 const checkout = dirname(import.meta.dirname)
 const folder = mkdtempSync(join(tmpdir(), 'coffer-bundle-'))
@@ -59,31 +50,6 @@ test('the release form runs, finds its worker and loads an app only when asked',
   assert.equal(run([join(out, 'main.js'), 'yaml']), '{"a":1}')
   assert.ok(!readFileSync(join(out, 'main.js'), 'utf8').includes('YAMLParseError'), 'yaml stands in a chunk of its own')
   assert.match(readFileSync(join(out, 'THIRD-PARTY'), 'utf8'), /yaml 2\.[\d.]+ \(ISC\)[\s\S]*Copyright Eemeli/)
-})
-
-test('the image form runs from its code cache, finds its worker and keeps its arguments', async () => {
-  const out = join(folder, 'image')
-  await bundleForImage(folder, out, { main: { entry: 'src/main.ts', warmUp: ['yaml'] } })
-  assert.deepEqual(readdirSync(out).sort(), ['THIRD-PARTY', 'add.worker.cjs', 'load.cjs', 'main.cjs', 'main.cjs.cache'])
-  const load = [join(out, 'load.cjs'), join(out, 'main.cjs')]
-  assert.equal(run([...load, '4', '5'], { COFFER_CODE_CACHE: 'require' }), 'sum 9')
-  assert.equal(run([...load, 'yaml'], { COFFER_CODE_CACHE: 'require' }), '{"a":1}')
-})
-
-test('the image form runs without its cache and with one that does not fit', () => {
-  const load = [join(folder, 'image/load.cjs'), join(folder, 'image/main.cjs')]
-  writeFileSync(join(folder, 'image/main.cjs.cache'), 'not a cache')
-  assert.equal(run([...load, '4', '5']), 'sum 9')
-  rmSync(join(folder, 'image/main.cjs.cache'))
-  assert.equal(run([...load, '4', '5']), 'sum 9')
-})
-
-test('a warm-up run that fails stops the build', async () => {
-  writeFileSync(join(folder, 'src/bad.ts'), 'throw new Error("no")')
-  await assert.rejects(
-    bundleForImage(folder, join(folder, 'bad'), { bad: { entry: 'src/bad.ts', warmUp: [] } }),
-    /warm-up run of bad \(\) ended with 1: [\s\S]*no/,
-  )
 })
 
 test('coffer itself runs from its bundle', {

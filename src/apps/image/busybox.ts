@@ -1,8 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ImageError } from './root-files.ts'
-import type { Tool } from './tool.ts'
+import { ImageError, type Tool } from './tool.ts'
 
 /**
  * A static busybox: this machine's, else Debian's package, unpacked and not installed.
@@ -16,7 +15,7 @@ export async function findBusybox(work: string, tool: Tool, say: (line: string) 
   try {
     // Without it apt tries to become another user, who can't write here.
     const apt = ['apt-get', '-o', 'APT::Sandbox::User=root', '-qq']
-    const run = async (argv: readonly string[]): Promise<boolean> => (await tool(argv, downloads)).isOk
+    const run = async (argv: readonly string[]): Promise<boolean> => (await tool(argv, { cwd: downloads })).isOk
     const download = (): Promise<boolean> => run([...apt, 'download', 'busybox-static'])
     if (!(await download())) {
       await run([...apt, 'update'])

@@ -1,7 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { writeFileAtomically } from '#ground/process/atomic-file.ts'
 import { FlagError, type Flags, type FlagValues, parseFlags, stringFlag } from '#ground/text/flags.ts'
 import { flagsHelp } from '#ground/text/flags-help.ts'
@@ -9,8 +8,9 @@ import type { Command, Io } from '#protocol/command.ts'
 import { cofferVersion } from '#protocol/version.ts'
 import { type Entry, imageArchive } from './archive.ts'
 import { findBusybox } from './busybox.ts'
-import { entryPoint, ImageError, type RootFiles, rootFiles } from './root-files.ts'
-import { makeTool } from './tool.ts'
+import { bundleForImage } from './bundle.ts'
+import { entryPoint, type RootFiles, rootFiles } from './root-files.ts'
+import { ImageError, makeTool } from './tool.ts'
 
 const imageFlags = {
   o: stringFlag({ usage: 'Write the image to this file, a tar archive.' }),
@@ -66,7 +66,8 @@ async function build(flags: ImageFlags, io: Io): Promise<void> {
     const say = (line: string): void => io.stderr(`${line}\n`)
     say('bundling the program')
     const bundle = join(work, 'app')
-    await bundleProgram(bundle)
+    const apps = { coffer: { entry: 'src/main.ts', warmUp: ['agent', '-help'] } }
+    await bundleForImage({ root: join(import.meta.dirname, '../../..'), out: bundle, apps, tool })
     const busybox = flags.busybox === '' ? await findBusybox(work, tool, say) : resolve(io.cwd, flags.busybox)
     if (!existsSync(busybox)) throw new ImageError(`-busybox: ${busybox} does not exist`)
     say('gathering Node and its libraries')
@@ -77,17 +78,6 @@ async function build(flags: ImageFlags, io: Io): Promise<void> {
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
-}
-
-// The bundler is a tool of the checkout, and not a part of the program.
-async function bundleProgram(out: string): Promise<void> {
-  const root = join(import.meta.dirname, '../../..')
-  const tool = join(root, 'tools/bundle.ts')
-  if (!existsSync(tool)) throw new ImageError('image build works in a checkout of the project only')
-  const { bundleForImage } = (await import(pathToFileURL(tool).href)) as {
-    bundleForImage: (root: string, out: string, apps: object) => Promise<void>
-  }
-  await bundleForImage(root, out, { coffer: { entry: 'src/main.ts', warmUp: ['agent', '-help'] } })
 }
 
 async function writeArchive(path: string, reference: string, { system, node, app }: RootFiles): Promise<void> {

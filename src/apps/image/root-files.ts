@@ -1,12 +1,8 @@
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { Entry } from './archive.ts'
-import type { Tool } from './tool.ts'
-
-/** What a person must mend before an image can be built. */
-export class ImageError extends Error {
-  override readonly name = 'ImageError'
-}
+import { nodeFlags } from './bundle.ts'
+import { ImageError, type Tool } from './tool.ts'
 
 export type RootFiles = {
   /** Libraries, shell and accounts; changes with the distribution only. */
@@ -48,7 +44,6 @@ const shellCommands = [
   'true',
 ]
 
-export const nodeFlags = ['--disable-sigusr1', '--no-warnings', '--max-semi-space-size=4'] as const
 export const entryPoint = ['/usr/local/bin/node', ...nodeFlags, '/app/load.cjs', '/app/coffer.cjs'] as const
 
 const file = (path: string, data: Uint8Array | string, mode = 0o644): Entry => ({

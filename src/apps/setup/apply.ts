@@ -1,10 +1,12 @@
 import { stringify } from 'yaml'
 import type { KubeClient } from '#kube/client.ts'
-import { isNotFound } from '#kube/errors.ts'
 import type { KubeObject } from '#kube/objects.ts'
 import * as resources from '#kube/resources.ts'
 import type { Resource } from '#kube/resources.ts'
 import type { Target } from '#kube/target.ts'
+
+/** Who owns the fields that setup writes. */
+export const fieldManager = 'coffer-setup'
 
 const byKind: ReadonlyMap<string, Resource> = new Map(
   Object.values(resources)
@@ -28,18 +30,20 @@ export function targetOf(object: KubeObject): Target {
 export async function applyObject(kube: KubeClient, object: KubeObject): Promise<'made' | 'changed' | 'unchanged'> {
   const target = targetOf(object)
   const before = await kube.find(target)
-  const after = await kube.apply(target, object, { fieldManager: 'coffer-setup', isForced: true })
+  const after = await kube.apply(target, object, { fieldManager, isForced: true })
   if (before === null) return 'made'
   return before.metadata?.resourceVersion === after.metadata?.resourceVersion ? 'unchanged' : 'changed'
 }
 
-export async function removeObject(kube: KubeClient, object: KubeObject): Promise<boolean> {
-  try {
-    await kube.delete(targetOf(object), { propagationPolicy: 'Foreground' })
-    return true
-  } catch (error) {
-    if (isNotFound(error)) return false
-    throw error
+/** As `applyObject` for each, told line by line. */
+export async function applyAll(
+  kube: KubeClient,
+  objects: readonly KubeObject[],
+  say: (line: string) => void,
+): Promise<void> {
+  for (const object of objects) {
+    const done = await applyObject(kube, object)
+    if (done !== 'unchanged') say(`${done} ${object.kind} ${object.metadata?.name ?? ''}`)
   }
 }
 

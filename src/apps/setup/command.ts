@@ -4,13 +4,15 @@ import { boolFlag, FlagError, type Flags, parseFlags, stringFlag, stringListFlag
 import { flagsHelp } from '#ground/text/flags-help.ts'
 import { ApiError, ConnectError } from '#client/api-error.ts'
 import { createKubeClient } from '#kube/client.ts'
+import { minorOf, serverVersion } from '#kube/discovery.ts'
 import { KubeConfigError, KubeError } from '#kube/errors.ts'
 import { loadKubeConfig } from '#kube/kubeconfig.ts'
 import type { Command, Io } from '#protocol/command.ts'
 import { configuredClient } from './connect.ts'
-import { dryRun, setUp, tearDown } from './kubernetes.ts'
+import { dryRun, setUp } from './kubernetes.ts'
 import { SetupError } from './material.ts'
 import type { SetupPlan } from './plan.ts'
+import { tearDown } from './remove.ts'
 import { setUpWorkload } from './workload.ts'
 
 const kubernetesFlags = {
@@ -30,17 +32,18 @@ const kubernetesFlags = {
     usage: '"static" (the server unseals itself with the Secret coffer-seal) or "shamir".',
   }),
   'storage-class': stringFlag({ usage: "Storage class of the volumes; default the cluster's." }),
-  'storage-size': stringFlag({ default: '1Gi', usage: 'Size of the data volume.' }),
-  'audit-size': stringFlag({ default: '1Gi', usage: 'Size of the audit volume.' }),
+  'storage-size': stringFlag({ usage: 'Size of the data volume; default 1Gi.' }),
+  'audit-size': stringFlag({ usage: 'Size of the audit volume; default 1Gi.' }),
   'failure-policy': stringFlag({
-    default: 'Ignore',
-    usage: 'What the API server does while no injector answers: Ignore or Fail.',
+    usage:
+      'What becomes of pods that ask for injection while no injector answers: "Fail" refuses them (the default from Kubernetes 1.28 on, where other pods never meet the webhook), "Ignore" lets them in as they are.',
   }),
+  wait: boolFlag({ default: true, usage: 'Wait until the injector runs and the API server trusts it.' }),
   'auth-path': stringFlag({ default: 'auth/kubernetes', usage: 'Where the auth method is mounted.' }),
   'keys-out': stringFlag({ usage: 'Write the keys of init to this file (0600) instead of printing them.' }),
   'dry-run': boolFlag({ usage: 'Print everything and change nothing.' }),
-  remove: boolFlag({ usage: 'Take everything away but volumes and keys, the webhook first.' }),
-  purge: boolFlag({ usage: 'With -remove: volumes and keys, too.' }),
+  remove: boolFlag({ usage: 'Take everything away but volumes and key material, the webhook first.' }),
+  purge: boolFlag({ usage: 'With -remove: volumes and key material, too.' }),
 } satisfies Flags
 
 const workloadFlags = {
@@ -67,6 +70,9 @@ ${flagsHelp([
   { title: 'setup kubernetes', flags: kubernetesFlags },
   { title: 'setup workload', flags: workloadFlags },
 ])}`
+
+/** Webhooks have `matchConditions` from here on. */
+const matchConditionsMinor = 28
 
 /** `coffer setup`. Exit codes: 0 done, 1 usage or what a person must mend, 2 a server or the cluster refused. */
 export const command: Command = {
@@ -102,7 +108,7 @@ function report(error: unknown, io: Io): number {
 function planOf(flags: ReturnType<typeof parseFlags<typeof kubernetesFlags>>['values'], io: Io): SetupPlan {
   if (flags.image === '' && !flags.remove)
     throw new SetupError('-image is missing: the reference of the image, as the nodes pull it')
-  if (/:latest$/.test(flags.image) || (flags.image !== '' && !/[:@][^/]+$/.test(flags.image))) {
+  if (flags.image.endsWith(':latest') || (flags.image !== '' && !/[:@][^/]+$/.test(flags.image))) {
     throw new SetupError(
       '-image needs a tag or digest that is not latest: a moving tag changes what runs in front of your secrets',
     )
@@ -110,7 +116,7 @@ function planOf(flags: ReturnType<typeof parseFlags<typeof kubernetesFlags>>['va
   const { seal } = flags
   if (seal !== 'static' && seal !== 'shamir') throw new SetupError(`-seal "${seal}" is neither static nor shamir`)
   const policy = flags['failure-policy']
-  if (policy !== 'Ignore' && policy !== 'Fail')
+  if (policy !== '' && policy !== 'Ignore' && policy !== 'Fail')
     throw new SetupError(`-failure-policy "${policy}" is neither Ignore nor Fail`)
   const address = flags['external-address']
   const ca = flags['external-ca-cert']
@@ -120,9 +126,10 @@ function planOf(flags: ReturnType<typeof parseFlags<typeof kubernetesFlags>>['va
     external: address === '' ? null : { address, caPem: ca === '' ? '' : readFileSync(resolve(io.cwd, ca), 'utf8') },
     seal,
     storageClass: flags['storage-class'] || null,
-    storageSize: flags['storage-size'],
-    auditSize: flags['audit-size'],
-    failurePolicy: policy,
+    storageSize: flags['storage-size'] || null,
+    auditSize: flags['audit-size'] || null,
+    failurePolicy: policy === '' ? null : policy,
+    matchesByAnnotation: true,
     authPath: flags['auth-path'].replace(/\/+$/, ''),
   }
 }
@@ -141,13 +148,16 @@ async function runKubernetes(argv: readonly string[], io: Io): Promise<number> {
     await tearDown(kube, plan, flags.purge, say)
     return 0
   }
+  const minor = minorOf(await serverVersion(kube))
+  const matchesByAnnotation = minor !== null && minor >= matchConditionsMinor
   const reviewer = flags.reviewer
   if (reviewer !== '' && reviewer !== 'secret')
     throw new SetupError(`-reviewer "${reviewer}" is not known; there is secret`)
   await setUp(
     kube,
-    plan,
+    { ...plan, matchesByAnnotation },
     {
+      waits: flags.wait,
       keysOut: flags['keys-out'] === '' ? '' : resolve(io.cwd, flags['keys-out']),
       kubernetesHost: flags['kubernetes-host'],
       reviewer,

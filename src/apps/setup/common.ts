@@ -4,10 +4,12 @@ import type { PodSpec, SecurityContext } from '#kube/pod.ts'
 /** UID and GID of everything that setup runs; the image makes no demand of its own. */
 export const runAs = 65_532
 
+export const managedBy = 'app.kubernetes.io/managed-by'
+
 export const labels = (name: string): Record<string, string> => ({
   'app.kubernetes.io/name': name,
   'app.kubernetes.io/part-of': 'coffer',
-  'app.kubernetes.io/managed-by': 'coffer-setup',
+  [managedBy]: 'coffer-setup',
 })
 
 export const meta = (name: string, namespace: string | null, app = name): ObjectMeta => ({

@@ -6,81 +6,74 @@ import { ApiError } from '#client/api-error.ts'
 import { read, write } from '#client/calls/logical.ts'
 import { kubernetesLogin } from '#client/login/kubernetes.ts'
 import { authOf } from '#client/login/login.ts'
+import { readEnvironment } from '#client/environment.ts'
 import type { KubeClient } from '#kube/client.ts'
-import type { Pod } from '#kube/pod.ts'
-import { pods } from '#kube/resources.ts'
 import { tokenRequest } from '#kube/reviews.ts'
-import { textsOf } from '#protocol/members.ts'
+import { textOf, textsOf } from '#protocol/members.ts'
+import type { Io } from '#protocol/command.ts'
+import type { KeyPaper } from './key-paper.ts'
 import { SetupError } from './material.ts'
 import { adminAudience, names, type SetupPlan } from './plan.ts'
 import { adminPolicy, adminRole } from './server-manifests.ts'
 
 const waitMs = 1_000
-const waitsMax = 180
+const waitsMax = 60
 
-/**
- * Waits until the server's process runs.
- * @throws SetupError with the server's own sentence when it ends instead, or after three minutes.
- */
-export async function waitForServer(kube: KubeClient, plan: SetupPlan, world: World): Promise<void> {
-  const target = { ...pods, namespace: plan.namespace, name: `${names.server}-0` }
-  for (let waits = 0; waits < waitsMax; waits++) {
-    const pod = await kube.find<Pod>(target)
-    const status = pod?.status?.containerStatuses?.[0]
-    if (status?.state?.running && (status.restartCount ?? 0) === 0) return
-    if (status?.state?.running && waits > 10) return
-    const ended = status?.lastState?.terminated ?? status?.state?.terminated
-    if (ended?.message && /seal|storage/.test(ended.message)) {
-      throw new SetupError(`the server ends at its start: ${ended.message.trim().split('\n').at(-1)}`)
-    }
-    await world.clock.sleep(waitMs, world.signal)
-  }
-  throw new SetupError(
-    `the pod ${plan.namespace}/${names.server}-0 did not start in three minutes: kubectl -n ${plan.namespace} describe pod ${names.server}-0`,
-  )
+export type Tell = {
+  readonly say: (line: string) => void
+  /** Called before there are keys: what could fail then loses them. */
+  readonly openPaper: () => Promise<KeyPaper>
 }
 
-/** What init gave: shown once, by the caller. */
-export type Shown = { readonly recoveryKeys: readonly string[]; readonly unsealKeys: readonly string[] }
+const shares = 5
+const threshold = 3
 
 /**
  * Brings a server to where accounts of the cluster can log in. A new one is initialised, and its root token revoked in
- * the end; one from before is visited with the account `coffer-admin`.
- * @returns null when it was initialised before.
+ * the end; one from before is visited with the account `coffer-admin`, or with the environment's token.
  * @throws SetupError
  */
 export async function configureServer(
   client: ApiClient,
   kube: KubeClient,
   plan: SetupPlan,
-  world: World,
-  say: (line: string) => void,
-): Promise<Shown | null> {
-  const status = await waitForAnswer(client, world)
+  io: Io,
+  { say, openPaper }: Tell,
+): Promise<void> {
+  const status = await waitForAnswer(client, io.world)
   if (status['initialized'] === true) {
-    if (status['sealed'] === true)
-      throw new SetupError('the server is initialised and sealed: unseal it, then run setup again')
-    await configure(client.with({ token: await adminToken(client, kube, plan) }), plan, say)
-    return null
+    if (status['sealed'] === true) throw new SetupError(sealedText(plan))
+    await configure(client.with({ token: await adminToken(client, kube, plan, io) }), plan, say)
+    return
   }
-  const shares = { shares: 5, threshold: 3 }
+  await using paper = await openPaper()
   const body =
     plan.seal === 'static'
-      ? { recovery_shares: shares.shares, recovery_threshold: shares.threshold }
-      : { secret_shares: shares.shares, secret_threshold: shares.threshold }
+      ? { recovery_shares: shares, recovery_threshold: threshold }
+      : { secret_shares: shares, secret_threshold: threshold }
   const made = (await client.request({ method: 'PUT', path: 'sys/init', body })).json
   if (!isJsonObject(made)) throw new SetupError('the server gave no keys at init')
   const unsealKeys = textsOf(made, 'keys_base64') ?? []
-  for (const key of unsealKeys.slice(0, shares.threshold))
+  const recoveryKeys = textsOf(made, 'recovery_keys_base64') ?? []
+  await paper.write(
+    plan.seal === 'static' ? { kind: 'Recovery', keys: recoveryKeys } : { kind: 'Unseal', keys: unsealKeys },
+  )
+  for (const key of plan.seal === 'static' ? [] : unsealKeys.slice(0, threshold)) {
     await client.request({ method: 'PUT', path: 'sys/unseal', body: { key } })
+  }
   say('initialised and unsealed')
-  const root = client.with({ token: new Secret(String(made['root_token'])) })
+  const root = client.with({ token: new Secret(textOf(made, 'root_token')) })
+  await waitUntilActive(root, io.world)
   await configure(root, plan, say)
   await write(root, 'auth/token/revoke-self', {})
   await requireDead(root)
   say('the root token is revoked; nobody has it')
-  return { recoveryKeys: textsOf(made, 'recovery_keys_base64') ?? [], unsealKeys }
 }
+
+const sealedText = ({ seal, namespace }: SetupPlan): string =>
+  seal === 'static'
+    ? `the server is sealed, and the Secret ${namespace}/${names.sealSecret} does not open it: bring back the one that its data was made with`
+    : 'the server is initialised and sealed: unseal it (operator unseal), then run setup again'
 
 async function waitForAnswer(client: ApiClient, world: World): Promise<JsonObject> {
   for (let waits = 0; ; waits++) {
@@ -88,13 +81,26 @@ async function waitForAnswer(client: ApiClient, world: World): Promise<JsonObjec
       const { json } = await client.request({ method: 'GET', path: 'sys/seal-status', timeoutMs: 10_000 })
       if (isJsonObject(json)) return json
     } catch (error) {
-      if (waits >= 60) throw error
+      if (waits >= waitsMax) throw error
     }
     await world.clock.sleep(waitMs, world.signal)
   }
 }
 
-async function adminToken(client: ApiClient, kube: KubeClient, plan: SetupPlan): Promise<Secret> {
+// Between unsealed and active there is a moment.
+async function waitUntilActive(client: ApiClient, world: World): Promise<void> {
+  for (let waits = 0; ; waits++) {
+    try {
+      await read(client, 'auth/token/lookup-self')
+      return
+    } catch (error) {
+      if (waits >= waitsMax || !(error instanceof ApiError) || error.status < 500) throw error
+    }
+    await world.clock.sleep(waitMs, world.signal)
+  }
+}
+
+async function adminToken(client: ApiClient, kube: KubeClient, plan: SetupPlan, io: Io): Promise<Secret> {
   const spec = { audiences: [adminAudience], expirationSeconds: 600 }
   const method = kubernetesLogin({
     role: names.admin,
@@ -104,8 +110,10 @@ async function adminToken(client: ApiClient, kube: KubeClient, plan: SetupPlan):
   try {
     return authOf(await method.login(client)).clientToken
   } catch (error) {
+    const { token } = readEnvironment(io.env)
+    if (token) return token
     throw new SetupError(
-      `the server is initialised, but ${plan.namespace}/${names.admin} can not log in: ${(error as Error).message.replace(/\s+/g, ' ')}`,
+      `the server is initialised, but ${plan.namespace}/${names.admin} can not log in (${(error as Error).message.replace(/\s+/g, ' ')}): set COFFER_TOKEN to one that may administer it (operator generate-root makes one from the keys), and run setup again`,
     )
   }
 }

@@ -4,6 +4,11 @@ import { injectorPort, names, serverAddress, type SetupPlan } from './plan.ts'
 
 const { injector } = names
 
+const asks = {
+  name: 'asks-for-injection',
+  expression: "has(object.metadata.annotations) && 'vault.hashicorp.com/agent-inject' in object.metadata.annotations",
+}
+
 function deployment(plan: SetupPlan, caPem: string): KubeObject {
   const { namespace } = plan
   return {
@@ -20,6 +25,14 @@ function deployment(plan: SetupPlan, caPem: string): KubeObject {
         spec: {
           serviceAccountName: injector,
           securityContext: podSecurity,
+          topologySpreadConstraints: [
+            {
+              maxSkew: 1,
+              topologyKey: 'kubernetes.io/hostname',
+              whenUnsatisfiable: 'ScheduleAnyway',
+              labelSelector: { matchLabels: { 'app.kubernetes.io/name': injector } },
+            },
+          ],
           containers: [
             {
               name: injector,
@@ -56,7 +69,10 @@ function deployment(plan: SetupPlan, caPem: string): KubeObject {
   } as KubeObject
 }
 
-/** Also removed first by `-remove`: while it is there and nobody answers, pods suffer. */
+/**
+ * Applied last and removed first: while it is there and nobody answers, pods that ask are refused.
+ * @source vault-helm templates/injector-mutating-webhook.yaml; matchConditions and Fail are ours
+ */
 export function webhookManifest(plan: SetupPlan): KubeObject {
   const { namespace } = plan
   return {
@@ -69,7 +85,9 @@ export function webhookManifest(plan: SetupPlan): KubeObject {
         admissionReviewVersions: ['v1', 'v1beta1'],
         sideEffects: 'None',
         matchPolicy: 'Exact',
-        failurePolicy: plan.failurePolicy,
+        // A pod that asks and goes without is worse than one that its Deployment tries again; others must never wait.
+        failurePolicy: plan.failurePolicy ?? (plan.matchesByAnnotation ? 'Fail' : 'Ignore'),
+        ...(plan.matchesByAnnotation && { matchConditions: [asks] }),
         timeoutSeconds: 10,
         clientConfig: { service: { name: injector, namespace, path: '/mutate', port: 443 } },
         rules: [
@@ -103,7 +121,7 @@ function access(namespace: string): readonly KubeObject[] {
       metadata: meta(injector, namespace),
       rules: [
         { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
-        { apiGroups: [''], resources: ['secrets'], resourceNames: ['coffer-injector-certs'], verbs: ['get', 'update'] },
+        { apiGroups: [''], resources: ['secrets'], resourceNames: [names.injectorSecret], verbs: ['get', 'update'] },
       ],
     } as KubeObject,
     {
@@ -122,7 +140,7 @@ function access(namespace: string): readonly KubeObject[] {
           apiGroups: ['admissionregistration.k8s.io'],
           resources: ['mutatingwebhookconfigurations'],
           resourceNames: [injector],
-          verbs: ['get', 'patch'],
+          verbs: ['get', 'list', 'watch', 'patch'],
         },
       ],
     } as KubeObject,
@@ -136,7 +154,7 @@ function access(namespace: string): readonly KubeObject[] {
   ]
 }
 
-/** Everything of the injector. @param caPem CA of the server, which agents are to trust. */
+/** Everything of the injector but the webhook. @param caPem CA of the server, which agents are to trust. */
 export function injectorManifests(plan: SetupPlan, caPem: string): readonly KubeObject[] {
   const { namespace } = plan
   return [
@@ -167,6 +185,5 @@ export function injectorManifests(plan: SetupPlan, caPem: string): readonly Kube
       },
     } as KubeObject,
     deployment(plan, caPem),
-    webhookManifest(plan),
   ]
 }

@@ -1,11 +1,12 @@
 import { instant } from '#ground/base/clock.ts'
 import { Secret } from '#ground/base/secret.ts'
 import type { World } from '#ground/base/world.ts'
-import { inspectCertificate } from '#ground/crypto/certificates.ts'
+import { chainFault } from '#ground/crypto/certificates.ts'
 import { type IssuedCertificate, issueAuthority, issueLeaf } from '#ground/crypto/issue-certificate.ts'
 import type { KubeClient } from '#kube/client.ts'
-import type { KubeObject, KubeSecret } from '#kube/objects.ts'
-import { configMaps, persistentVolumeClaims, secrets } from '#kube/resources.ts'
+import type { ConfigMap, KubeObject, KubeSecret } from '#kube/objects.ts'
+import { persistentVolumeClaims, secrets } from '#kube/resources.ts'
+import { applyAll, fieldManager } from './apply.ts'
 import { meta } from './common.ts'
 import { names, serverHosts, type SetupPlan } from './plan.ts'
 
@@ -31,6 +32,14 @@ const secretObject = (plan: SetupPlan, name: string, data: Record<string, string
   data,
 })
 
+/** The CA for whoever is to trust it. */
+const authorityMap = (plan: SetupPlan, certificate: string): ConfigMap => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: meta(names.caConfigMap, plan.namespace),
+  data: { 'ca.crt': certificate },
+})
+
 /** CA, certificate and seal key as objects; for `-dry-run` with `<generated>` in the place of all of it. */
 export function placeholderMaterial(plan: SetupPlan): readonly KubeObject[] {
   const generated = '<generated>'
@@ -38,16 +47,10 @@ export function placeholderMaterial(plan: SetupPlan): readonly KubeObject[] {
     const { data: _, ...rest } = secretObject(plan, name, {}, type)
     return { ...rest, stringData: Object.fromEntries(keys.map(key => [key, generated])) }
   }
-  const configMap = {
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    metadata: meta(names.caConfigMap, plan.namespace),
-    data: { 'ca.crt': generated },
-  }
   return [
     secret(names.caSecret, ['ca.crt', 'ca.key']),
     secret(names.tlsSecret, ['tls.crt', 'tls.key'], 'kubernetes.io/tls'),
-    configMap as KubeObject,
+    authorityMap(plan, generated),
     ...(plan.seal === 'static' ? [secret(names.sealSecret, ['key'])] : []),
   ]
 }
@@ -64,17 +67,11 @@ export async function ensureMaterial(
   world: World,
   say: (line: string) => void,
 ): Promise<string> {
+  // First: it is what refuses.
+  if (plan.seal === 'static') await ensureSealKey(kube, plan, world, say)
   const authority = await ensureAuthority(kube, plan, world, say)
   await ensureLeaf(kube, plan, authority, world, say)
-  const target = { ...configMaps, namespace: plan.namespace, name: names.caConfigMap }
-  const configMap = {
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    metadata: meta(names.caConfigMap, plan.namespace),
-    data: { 'ca.crt': authority.certificate },
-  }
-  await kube.apply(target, configMap as KubeObject, { fieldManager: 'coffer-setup', isForced: true })
-  if (plan.seal === 'static') await ensureSealKey(kube, plan, world, say)
+  await applyAll(kube, [authorityMap(plan, authority.certificate)], say)
   return authority.certificate
 }
 
@@ -100,6 +97,12 @@ async function ensureAuthority(
   return made
 }
 
+function isGoodLeaf(certificate: string, authority: IssuedCertificate, namespace: string, now: number): boolean {
+  if (certificate === '') return false
+  const at = instant(now + renewMs)
+  return serverHosts(namespace).every(host => chainFault(certificate, authority.certificate, at, host) === null)
+}
+
 async function ensureLeaf(
   kube: KubeClient,
   plan: SetupPlan,
@@ -110,8 +113,7 @@ async function ensureLeaf(
   const target = { ...secrets, namespace: plan.namespace, name: names.tlsSecret }
   const now = world.clock.now()
   const found = await kube.find<KubeSecret>(target)
-  const certificate = decode(found, 'tls.crt')
-  if (certificate !== '' && inspectCertificate(certificate).notAfter - now > renewMs) return
+  if (isGoodLeaf(decode(found, 'tls.crt'), authority, plan.namespace, now)) return
   const made = issueLeaf(world, authority, {
     commonName: `${names.server}.${plan.namespace}.svc`,
     dnsNames: serverHosts(plan.namespace),
@@ -125,7 +127,7 @@ async function ensureLeaf(
     'tls.key': encode(made.key.reveal('the Secret of the certificate')),
   }
   await kube.apply(target, secretObject(plan, names.tlsSecret, data, 'kubernetes.io/tls'), {
-    fieldManager: 'coffer-setup',
+    fieldManager,
     isForced: true,
   })
   say(`made a certificate for a year: Secret ${plan.namespace}/${names.tlsSecret}; run setup again to renew it`)

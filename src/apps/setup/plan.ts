@@ -5,11 +5,14 @@ export type SetupPlan = {
   /** null: the server is in the cluster. */
   readonly external: null | { readonly address: string; readonly caPem: string }
   readonly seal: 'static' | 'shamir'
-  /** null: the cluster's default. */
+  /** null: not said. What is there stays; a new volume gets the cluster's default class, and 1Gi. */
   readonly storageClass: string | null
-  readonly storageSize: string
-  readonly auditSize: string
-  readonly failurePolicy: 'Fail' | 'Ignore'
+  readonly storageSize: string | null
+  readonly auditSize: string | null
+  /** null: Fail where only pods that ask are sent to the webhook, else Ignore. */
+  readonly failurePolicy: 'Fail' | 'Ignore' | null
+  /** The API server knows `matchConditions` (1.28): pods that don't ask never meet the webhook. */
+  readonly matchesByAnnotation: boolean
   readonly authPath: string
 }
 
@@ -24,6 +27,8 @@ export const names = {
   caConfigMap: 'coffer-ca',
   tlsSecret: 'coffer-tls',
   config: 'coffer-config',
+  /** Made by the injector itself. */
+  injectorSecret: 'coffer-injector-certs',
 } as const
 
 export const serverPort = 8200

@@ -1,7 +1,10 @@
+import { createHash } from 'node:crypto'
 import type { KubeObject } from '#kube/objects.ts'
-import type { StatefulSet } from '#kube/pod.ts'
+import type { PersistentVolumeClaim, StatefulSet } from '#kube/pod.ts'
 import { containerSecurity, labels, meta, podSecurity } from './common.ts'
 import { adminAudience, names, serverAddress, serverPort, type SetupPlan } from './plan.ts'
+
+const defaultSize = '1Gi'
 
 /** Configuration of the server in the cluster, as the server reads it. */
 export function serverConfig(plan: SetupPlan): string {
@@ -23,18 +26,22 @@ export function serverConfig(plan: SetupPlan): string {
   )
 }
 
-const claim = (plan: SetupPlan, name: string, size: string) => ({
+const claim = (name: string, size: string, storageClass: string | null): PersistentVolumeClaim => ({
   apiVersion: 'v1',
   kind: 'PersistentVolumeClaim',
   metadata: { name },
   spec: {
     accessModes: ['ReadWriteOnce'],
     resources: { requests: { storage: size } },
-    ...(plan.storageClass !== null && { storageClassName: plan.storageClass }),
+    ...(storageClass !== null && { storageClassName: storageClass }),
   },
 })
 
+/** Root writes, the server's group reads; 0440. */
+const secretMode = 0o440
+
 function statefulSet(plan: SetupPlan): StatefulSet {
+  const config = createHash('sha256').update(serverConfig(plan)).digest('hex')
   const health = '/v1/sys/health?standbyok=true'
   const probe = (path: string) => ({
     httpGet: { path, port: 'https', scheme: 'HTTPS' },
@@ -49,11 +56,14 @@ function statefulSet(plan: SetupPlan): StatefulSet {
       replicas: 1,
       serviceName: names.server,
       selector: { matchLabels: { 'app.kubernetes.io/name': names.server } },
+      // A server that persons unseal is restarted when they are there.
+      updateStrategy: { type: plan.seal === 'static' ? 'RollingUpdate' : 'OnDelete' },
       template: {
-        metadata: { labels: labels(names.server) },
+        // A changed configuration is a changed pod.
+        metadata: { labels: labels(names.server), annotations: { 'checksum/config': config } },
         spec: {
           serviceAccountName: names.server,
-          securityContext: podSecurity,
+          securityContext: { ...podSecurity, fsGroupChangePolicy: 'OnRootMismatch' },
           terminationGracePeriodSeconds: 30,
           containers: [
             {
@@ -85,15 +95,20 @@ function statefulSet(plan: SetupPlan): StatefulSet {
           ],
           volumes: [
             { name: 'config', configMap: { name: names.config } },
-            { name: 'tls', secret: { secretName: names.tlsSecret } },
-            ...(plan.seal === 'static' ? [{ name: 'seal', secret: { secretName: names.sealSecret } }] : []),
+            { name: 'tls', secret: { secretName: names.tlsSecret, defaultMode: secretMode } },
+            ...(plan.seal === 'static'
+              ? [{ name: 'seal', secret: { secretName: names.sealSecret, defaultMode: secretMode } }]
+              : []),
             { name: 'tmp', emptyDir: {} },
           ],
         },
       },
-      volumeClaimTemplates: [claim(plan, 'data', plan.storageSize), claim(plan, 'audit', plan.auditSize)],
+      volumeClaimTemplates: [
+        claim('data', plan.storageSize ?? defaultSize, plan.storageClass),
+        claim('audit', plan.auditSize ?? defaultSize, plan.storageClass),
+      ],
     },
-  } as StatefulSet
+  }
 }
 
 /** Everything of the server in the cluster but its key material. */

@@ -5,7 +5,7 @@ import { read, write } from '#client/calls/logical.ts'
 import type { KubeClient } from '#kube/client.ts'
 import type { KubeObject, ServiceAccount } from '#kube/objects.ts'
 import { serviceAccounts } from '#kube/resources.ts'
-import { textsOf } from '#protocol/members.ts'
+import { textOf, textsOf } from '#protocol/members.ts'
 import { applyObject } from './apply.ts'
 import { meta } from './common.ts'
 import { SetupError } from './material.ts'
@@ -36,24 +36,54 @@ export async function setUpWorkload(
   const rolePath = `${authPath}/role/${role}`
   const existing = (await read(client, rolePath))?.data ?? null
   requireOurs(existing, workload)
-  const uid = await ensureAccount(kube, namespace, serviceAccount, say)
   const paths = await Promise.all(workload.reads.map(path => dataPath(client, path)))
-  const policy = paths.map(path => `path ${JSON.stringify(path)} {\n  capabilities = ["read"]\n}\n`).join('')
-  await write(client, `sys/policies/acl/${role}`, { policy })
-  await write(client, rolePath, {
+  const policy = policyText(paths)
+  const policyBefore = await ownPolicy(client, role)
+  const uid = await ensureAccount(kube, namespace, serviceAccount, say)
+  if (policyBefore !== policy) {
+    await write(client, `sys/policies/acl/${role}`, { policy })
+    say(`${policyBefore === null ? 'made' : 'changed'} policy ${role}`)
+  }
+  const wanted = {
     bound_service_account_names: [serviceAccount],
     bound_service_account_namespaces: [namespace],
-    ...(workload.bindsUid && { bound_service_account_uids: [uid] }),
+    bound_service_account_uids: workload.bindsUid ? [uid] : [],
     audience: await issuerOf(kube),
     token_policies: [role],
     token_ttl: hourSeconds,
     token_max_ttl: 4 * hourSeconds,
-  })
+  }
+  if (existing === null || !holds(existing, wanted)) {
+    await write(client, rolePath, wanted)
+    say(`${existing === null ? 'made' : 'changed'} role ${role}`)
+  }
   if (await reviewsItself(client, authPath)) await bindReview(kube, workload, say)
   say(`role ${role}: account ${namespace}/${serviceAccount} reads ${paths.join(', ')}`)
   say(
     `pods of that account: annotate with vault.hashicorp.com/agent-inject: "true", vault.hashicorp.com/role: "${role}"`,
   )
+}
+
+const policyMark = '# Made by coffer setup workload; another run writes it anew.\n'
+
+const policyText = (paths: readonly string[]): string =>
+  policyMark + paths.map(path => `path ${JSON.stringify(path)} {\n  capabilities = ["read"]\n}\n`).join('')
+
+/** The policy that an earlier run made. @throws SetupError when somebody else made it */
+async function ownPolicy(client: ApiClient, name: string): Promise<string | null> {
+  const found = (await read(client, `sys/policies/acl/${name}`))?.data ?? null
+  if (found === null) return null
+  const text = textOf(found, 'policy')
+  if (text.startsWith(policyMark)) return text
+  throw new SetupError(`there is a policy "${name}" that setup did not make: choose another name with -role`)
+}
+
+/** Absent and empty are one. */
+function holds(entry: JsonObject, wanted: Readonly<Record<string, string | number | readonly string[]>>): boolean {
+  return Object.entries(wanted).every(([name, value]) => {
+    const there = entry[name] ?? (Array.isArray(value) ? [] : '')
+    return JSON.stringify(there) === JSON.stringify(value)
+  })
 }
 
 function requireOurs(existing: JsonObject | null, { namespace, serviceAccount, role }: Workload): void {
