@@ -7,7 +7,7 @@ export type Check = { name: string; ok: boolean; output: string }
 
 const folders = ['src', 'test', 'tools', 'bench']
 
-/** Types, lint, format and the house rules; each is one check. Two run at a time. */
+/** Types, lint, format, the house rules and the page made from the ledger; each is one check. Two run at a time. */
 export async function runChecks(root: string): Promise<Check[]> {
   const present = folders.filter(folder => hasCode(root, folder))
   const bin = (name: string): string => join(root, 'node_modules', '.bin', name)
@@ -16,6 +16,7 @@ export async function runChecks(root: string): Promise<Check[]> {
     ['lint', bin('oxlint'), ['-c', '.oxlintrc.json', '--quiet', ...present]],
     ['format', bin('biome'), ['format', '--colors=off', '--reporter=summary', ...present]],
     ['tidy', process.execPath, ['--no-warnings', join(import.meta.dirname, 'tidy.ts')]],
+    ['ledger', process.execPath, ['--no-warnings', join(import.meta.dirname, 'generate.ts'), '--check']],
   ]
   const done: Check[] = []
   for (let at = 0; at < wanted.length; at += 2) {

@@ -20,6 +20,23 @@ export function readRules(rule: Rule): void {
     }
   })
 
+  rule('a read sees a commit that resolves amid the reads of others', async (store, fence) => {
+    const over = new AbortController()
+    // A read at the end of each turn: what it opens is still open when the next turn brings the commit's answer.
+    const others = (async () => {
+      for (let i = 0; i < 100_000 && !over.signal.aborted; i++) {
+        await store.get('k')
+        await new Promise(resolve => setImmediate(resolve))
+      }
+    })()
+    for (let i = 0; i < 100; i++) {
+      await store.commit([put('k', `v${i}`)], fence)
+      assert.deepEqual(await store.get('k'), text(`v${i}`))
+    }
+    over.abort()
+    await others
+  })
+
   rule('an empty value is not a missing one', async (store, fence) => {
     await store.commit([{ key: 'a', value: new Uint8Array(0) }], fence)
     const value = await store.get('a')

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { closeSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { systemClock, virtualClock } from '#ground/base/clock.ts'
+import { systemClock } from '#ground/base/clock.ts'
 import { silentLog } from '#ground/base/log.ts'
 import { storeContract } from '#stores/store.contract.ts'
 import { faultContract } from '#stores/store.fault.contract.ts'
@@ -68,39 +68,6 @@ test('sqlite store: what beforeCommit throws refuses the group, nothing is writt
     const revision = await store.commit([put('c')], term)
     assert.equal(store.head(), revision)
     assert.deepEqual(await store.list('', { limit: 9 }), { names: ['c'], more: false })
-  })
-})
-
-test('sqlite store: a long log begins anew beside a steady writer', async () => {
-  const clock = virtualClock()
-  await withStore({ world: { clock, log: silentLog } }, async (store, term, path) => {
-    // The log's sequence number, https://sqlite.org/fileformat2.html#walformat
-    const sequence = (): number => {
-      const head = Buffer.alloc(16)
-      const descriptor = openSync(join(path, 'coffer.db-wal'), 'r')
-      readSync(descriptor, head, 0, 16, 0)
-      closeSync(descriptor)
-      return head.readUInt32BE(12)
-    }
-    const large = new Uint8Array(250_000)
-    const batch = [
-      { key: 'large/a', value: large },
-      { key: 'large/b', value: large },
-    ]
-    // Beyond 8,000 frames of 4 kB.
-    for (let i = 0; i < 72; i++) await store.commit(batch, term)
-    const before = sequence()
-    const done = new AbortController()
-    const writers = Array.from({ length: 4 }, async (_, writer) => {
-      for (let i = 0; i < 2_000 && !done.signal.aborted; i++) {
-        await store.commit([put(`w/${writer}`, String(i))], term)
-        if (i % 20 === 0) await clock.advance(200)
-        if (sequence() !== before) done.abort()
-      }
-    })
-    await Promise.all(writers)
-    assert.notEqual(sequence(), before)
-    assert.ok(await store.get('large/a'))
   })
 })
 
