@@ -23,6 +23,7 @@ import { furnishLocal, localConfig, localFiles, prepareFolder } from './local.ts
 import { ServerNode } from './node.ts'
 import { openStore } from './open-store.ts'
 import { portOwner } from './port-owner.ts'
+import { watchVolume } from './volume.ts'
 
 type ServerFlags = FlagValues<typeof serverFlags>
 
@@ -152,6 +153,7 @@ async function serve(flags: ServerFlags, io: Io): Promise<number> {
     await node.start()
     await listeners.start(config.listeners, node)
     await furnish(flags, io, node, address(), world)
+    if (config.auditDirectory !== null) watchVolume(config.auditDirectory, { ...world, log: log.named('audit') })
     using _hup = onSignals(['SIGHUP'], () => {
       listeners.reload()
       node.reopenAudit()

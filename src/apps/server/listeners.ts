@@ -6,10 +6,19 @@ import type { TlsSettings } from '#ground/http/tls.ts'
 import { ConfigError, type ListenerConfig } from './config.ts'
 import { auditFailedResponse, type ServerNode } from './node.ts'
 
+type Open = {
+  readonly config: ListenerConfig
+  readonly server: HttpServer
+  /** As it was last looked at. */
+  certificate: string
+}
+
+const lookEveryMs = 30_000
+
 /** Open listeners; their certificates are read anew on SIGHUP, and when the files change. */
 export class Listeners {
   readonly #world: World
-  readonly #open: { readonly config: ListenerConfig; readonly server: HttpServer }[] = []
+  readonly #open: Open[] = []
 
   constructor(world: World) {
     this.#world = world
@@ -32,8 +41,21 @@ export class Listeners {
         beforeWrite: () => node.house?.audit.flush(),
         onBeforeWriteFailed: auditFailedResponse,
       })
-      this.#open.push({ config, server })
+      this.#open.push({ config, server, certificate: config.tls === null ? '' : textOf(config.tls.certFile) })
     }
+    this.#lookAgain()
+  }
+
+  // A Secret of Kubernetes changes under our feet, and nobody sends a SIGHUP into a pod.
+  #lookAgain(): void {
+    this.#world.clock.after(lookEveryMs, () => {
+      if (this.#world.signal.aborted) return
+      for (const open of this.#open) {
+        const { tls } = open.config
+        if (tls !== null && textOf(tls.certFile) !== open.certificate) this.#reload(open)
+      }
+      this.#lookAgain()
+    })
   }
 
   /** URLs that reach them from this machine. */
@@ -49,22 +71,31 @@ export class Listeners {
 
   /** What can't be read keeps the old certificate in use. */
   reload(): void {
-    for (const { config, server } of this.#open) {
-      if (config.tls === null) continue
-      try {
-        server.reloadTls(readTls(config.tls))
-        this.#world.log.info('certificate read anew', { file: config.tls.certFile })
-      } catch (error) {
-        this.#world.log.error('the certificate can not be used; the old one stays', {
-          file: config.tls.certFile,
-          error,
-        })
-      }
+    for (const open of this.#open) this.#reload(open)
+  }
+
+  #reload(open: Open): void {
+    const { tls } = open.config
+    if (tls === null) return
+    try {
+      open.server.reloadTls(readTls(tls))
+      this.#world.log.info('certificate read anew', { file: tls.certFile })
+    } catch (error) {
+      this.#world.log.error('the certificate can not be used; the old one stays', { file: tls.certFile, error })
     }
+    open.certificate = textOf(tls.certFile)
   }
 
   async close(graceMs: number): Promise<void> {
     await Promise.all(this.#open.map(({ server }) => server.close({ graceMs })))
+  }
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
   }
 }
 
