@@ -56,20 +56,9 @@ const listFields = [
   ['allowed_response_headers', 'allowedResponseHeaders'],
 ] as const
 
-const configKeys = new Set([
-  'default_lease_ttl',
-  'max_lease_ttl',
-  'force_no_cache',
-  'listing_visibility',
-  'token_type',
-  'plugin_name',
-  'plugin_version',
-  'user_lockout_config',
-  ...listFields.map(([name]) => name),
-])
-
 /**
- * Applies what is sent to a configuration.
+ * Applies what is sent to a configuration. What isn't known is passed over, as Vault does: Go's client sends fields of its
+ * own beside those of the mount (`options`).
  * @throws Fault naming what doesn't fit, with Vault's texts.
  */
 export function applyConfig(
@@ -79,9 +68,6 @@ export function applyConfig(
   system: SystemTtls,
 ): MountConfig {
   const next: { -readonly [K in keyof MountConfig]: MountConfig[K] } = { ...now }
-  for (const key of Object.keys(sent)) {
-    if (!configKeys.has(key)) throw fault('request.invalid', `unknown config field "${key}"`)
-  }
   if (isGiven(sent['default_lease_ttl'])) next.defaultLeaseTtl = ttl(sent['default_lease_ttl'], 'default')
   if (isGiven(sent['max_lease_ttl'])) next.maxLeaseTtl = ttl(sent['max_lease_ttl'], 'max')
   if (typeof sent['force_no_cache'] === 'boolean') next.forceNoCache = sent['force_no_cache']
