@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { missing } from '../../tools/tier.ts'
@@ -96,15 +97,28 @@ before(async () => {
       },
     ],
   })
-  type Configuration = { webhooks: { clientConfig: { caBundle?: string } }[] }
-  const path = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${configuration}`
-  await cluster.until<Configuration>(path, found => Boolean(found.webhooks[0]?.clientConfig.caBundle))
+  await bundleIs(bundle => bundle !== '')
 })
 
 after(async () => {
   injector?.kill('SIGKILL')
   await cluster?.[Symbol.asyncDispose]()
 })
+
+type Configuration = { webhooks: { clientConfig: { caBundle?: string } }[] }
+const configurationPath = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${configuration}`
+
+const bundleIs = (isRight: (bundle: string) => boolean): Promise<Configuration> =>
+  cluster.until<Configuration>(configurationPath, found => isRight(found.webhooks[0]?.clientConfig.caBundle ?? ''))
+
+const overwrite = (field: 'caBundle' | 'url', value: string): Promise<unknown> =>
+  cluster.kubectl([
+    'patch',
+    'mutatingwebhookconfiguration',
+    configuration,
+    '--type=json',
+    `--patch=${JSON.stringify([{ op: 'add', path: `/webhooks/0/clientConfig/${field}`, value }])}`,
+  ])
 
 async function created(
   annotations: Record<string, string>,
@@ -160,7 +174,25 @@ test('the bundle is put right when somebody overwrites it, and the CA stays the 
   type Secret = { data: Record<string, string> }
   const first = await cluster.call<Secret>('GET', secret)
   injector.kill('SIGKILL')
-  await startInjector()
+  await overwrite('url', `https://127.0.0.1:${await startInjector()}/mutate`)
   const second = await cluster.call<Secret>('GET', secret)
   assert.equal(second.data['ca.crt'], first.data['ca.crt'])
+  await overwrite('caBundle', 'bm9uZQ==')
+  await bundleIs(bundle => bundle === first.data['ca.crt'])
+})
+
+test('when the Secret is lost, a new CA is made, served and trusted', { skip }, async () => {
+  const secret = `/api/v1/namespaces/${namespace}/secrets/coffer-injector-certs`
+  const before = await cluster.call<{ data: Record<string, string> }>('GET', secret)
+  await cluster.call('DELETE', secret)
+  await overwrite('caBundle', 'bm9uZQ==')
+  await bundleIs(bundle => bundle !== 'bm9uZQ==' && bundle !== before.data['ca.crt'])
+  const { pod } = await created(asks)
+  assert.equal(pod.spec.initContainers?.length, 2)
+})
+
+test('SIGTERM ends the injector with 0', { skip }, async () => {
+  injector.kill('SIGTERM')
+  const [code] = (await once(injector, 'exit')) as [number | null]
+  assert.equal(code, 0)
 })

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { after, before, beforeEach, test } from 'node:test'
 import { missing } from '../../tools/tier.ts'
 import { type ControlPlane, startControlPlane } from './controlplane.ts'
 
@@ -86,6 +86,12 @@ after(async () => {
   server?.kill('SIGKILL')
   await cluster?.[Symbol.asyncDispose]()
   if (folder !== '') rmSync(folder, { recursive: true, force: true })
+})
+
+// There is one for the whole cluster.
+beforeEach(async () => {
+  if (skip !== false) return
+  await cluster.kubectl(['delete', '--ignore-not-found', 'mutatingwebhookconfiguration', 'coffer-injector'])
 })
 
 /** A namespace that tells of pods that PodSecurity `restricted` would refuse. */
@@ -173,8 +179,7 @@ test('a server outside: a second run changes nothing, and -remove takes all away
   const auth = `-auth-path=auth/${namespace}`
   const first = await done(outside(namespace, auth))
   assert.match(first, /made Deployment coffer-injector/)
-  // One for the whole cluster: another test's may be there.
-  assert.match(first, /(made|changed) MutatingWebhookConfiguration coffer-injector/)
+  assert.match(first, /made MutatingWebhookConfiguration coffer-injector/)
   const second = await done(outside(namespace, auth))
   assert.doesNotMatch(second, /made|changed|enabled/)
   const { body } = await ask('GET', `auth/${namespace}/config`, 'root')
@@ -188,6 +193,17 @@ test('a server outside: a second run changes nothing, and -remove takes all away
     namespace,
   })
   assert.equal(left.stdout, '')
+})
+
+test('a second injector in another namespace is refused, and -remove there leaves the webhook of the first', {
+  skip,
+}, async () => {
+  const [first, second] = [await cluster.newNamespace('one'), await cluster.newNamespace('two')]
+  await done(outside(first, `-auth-path=auth/${first}`))
+  const ran = await coffer(outside(second))
+  assert.equal(ran.code, 1)
+  assert.match(ran.stderr, /the cluster's injector runs in namespace one-\w+: use -namespace=one-/)
+  assert.doesNotMatch(await done(['setup', 'kubernetes', `-namespace=${second}`, '-remove']), /Webhook/)
 })
 
 test('a stored reviewer is asked for by -reviewer=secret, and stays in a run without the flag', { skip }, async () => {

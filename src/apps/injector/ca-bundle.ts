@@ -1,55 +1,77 @@
 import type { World } from '#ground/base/world.ts'
 import type { KubeClient } from '#kube/client.ts'
 import { isNotFound } from '#kube/errors.ts'
-import type { KubeObject } from '#kube/objects.ts'
+import type { MutatingWebhookConfiguration } from '#kube/objects.ts'
+import { mutatingWebhookConfigurations } from '#kube/resources.ts'
+import { watch } from '#kube/watch.ts'
 
-const webhookConfigurations = {
-  group: 'admissionregistration.k8s.io',
-  version: 'v1',
-  resource: 'mutatingwebhookconfigurations',
-} as const
-
-type WebhookConfiguration = KubeObject & { webhooks?: { name: string; clientConfig?: { caBundle?: string } }[] }
-
-/** How often the bundle is looked at, ms: somebody may have applied the manifest again. */
-const lookMs = 20_000
-/** How soon again after a failure, ms: while it isn't right, pods are refused or go without. */
-const retryMs = 1_000
+/** Between two looks at least, ms: whoever takes the bundle away again and again must not keep us busy. */
+const pauseMs = 1_000
+/** Between looks where the configuration can't be watched, ms. */
+const unwatchedMs = 20_000
 
 /**
- * Keeps `caBundle` of every webhook of one configuration right, until aborted. Written only when it differs, so that
- * replicas don't write over each other.
+ * Keeps `caBundle` of every webhook of one configuration right, until aborted: after each change of the configuration,
+ * and every five minutes. Written only when it differs, so that replicas don't write over each other.
+ * @param authority the CA that counts now, PEM; asked before each look
+ * @source vault-k8s subcommand/injector/command.go, which writes the first webhook only
  */
 export async function keepCaBundle(
   kube: KubeClient,
   name: string,
-  caPem: string,
+  authority: () => Promise<string>,
   world: World,
   signal: AbortSignal,
 ): Promise<void> {
-  const wanted = Buffer.from(caPem).toString('base64')
   while (!signal.aborted) {
-    let waitMs = lookMs
     try {
-      await writeBundle(kube, name, wanted, world)
+      const version = await writeBundle(kube, name, Buffer.from(await authority()).toString('base64'), world)
+      await changed(kube, name, version, world, signal)
     } catch (error) {
       if (signal.aborted) return
-      const lead = isNotFound(error) ? 'the webhook configuration is not there yet' : 'caBundle can not be written'
-      waitMs = retryMs
+      const lead = isNotFound(error) ? 'the webhook configuration is not there yet' : 'caBundle can not be kept right'
       world.log.warn(`${lead}; trying again`, { configuration: name, error })
     }
-    await world.clock.sleep(waitMs, signal).catch(() => undefined)
+    await world.clock.sleep(pauseMs, signal).catch(() => undefined)
   }
 }
 
-async function writeBundle(kube: KubeClient, name: string, wanted: string, world: World): Promise<void> {
-  const target = { ...webhookConfigurations, name }
-  const found = await kube.get<WebhookConfiguration>(target)
-  const wrong = (found.webhooks ?? []).flatMap((webhook, index) =>
-    webhook.clientConfig?.caBundle === wanted ? [] : [index],
+/** @returns the version of the configuration that is right. */
+async function writeBundle(kube: KubeClient, name: string, wanted: string, world: World): Promise<string> {
+  const target = { ...mutatingWebhookConfigurations, name }
+  let found = await kube.get<MutatingWebhookConfiguration>(target)
+  const body = (found.webhooks ?? []).flatMap((webhook, index) =>
+    webhook.clientConfig.caBundle === wanted
+      ? []
+      : [
+          // The list may have another order by now.
+          { op: 'test', path: `/webhooks/${index}/name`, value: webhook.name },
+          { op: 'add', path: `/webhooks/${index}/clientConfig/caBundle`, value: wanted },
+        ],
   )
-  if (wrong.length === 0) return
-  const body = wrong.map(index => ({ op: 'add', path: `/webhooks/${index}/clientConfig/caBundle`, value: wanted }))
-  await kube.patch(target, { type: 'json', body })
-  world.log.info('caBundle written', { configuration: name, webhooks: wrong.length })
+  if (body.length > 0) {
+    found = await kube.patch<MutatingWebhookConfiguration>(target, { type: 'json', body })
+    world.log.info('caBundle written', { configuration: name, webhooks: body.length / 2 })
+  }
+  return found.metadata?.resourceVersion ?? ''
+}
+
+/** Until the configuration is another than `version`, or the watch has ended as watches do. */
+async function changed(
+  kube: KubeClient,
+  name: string,
+  version: string,
+  world: World,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    const options = { fieldSelector: `metadata.name=${name}`, resourceVersion: version, signal }
+    for await (const event of watch<MutatingWebhookConfiguration>(kube, mutatingWebhookConfigurations, options)) {
+      if (event.type !== 'BOOKMARK' && event.object.metadata?.resourceVersion !== version) return
+    }
+  } catch (error) {
+    if (signal.aborted) return
+    world.log.debug('the webhook configuration can not be watched; looking now and then', { error })
+    await world.clock.sleep(unwatchedMs, signal).catch(() => undefined)
+  }
 }

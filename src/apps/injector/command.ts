@@ -1,4 +1,4 @@
-import { createLog, type LogLevel, logLevels } from '#ground/base/log.ts'
+import { createLog } from '#ground/base/log.ts'
 import { FlagError, parseFlags } from '#ground/text/flags.ts'
 import { flagsHelp } from '#ground/text/flags-help.ts'
 import { createKubeClient } from '#kube/client.ts'
@@ -6,7 +6,7 @@ import { inClusterConfig, isInCluster } from '#kube/in-cluster.ts'
 import { loadKubeConfig } from '#kube/kubeconfig.ts'
 import type { InjectorDefaults } from '#delivery/annotations/defaults.ts'
 import type { Command, Io } from '#protocol/command.ts'
-import { injectorFlags, type InjectorFlags, withEnvironment } from './flags.ts'
+import { injectorFlags, type InjectorFlags, levelOf, withEnvironment, withoutHarmless } from './flags.ts'
 import { runInjector } from './injector.ts'
 
 const help = (calledAs: string): string => `Usage: ${calledAs} injector [options]
@@ -23,7 +23,7 @@ ${flagsHelp([{ title: 'Command Options', flags: injectorFlags }])}`
 export const command: Command = {
   async run(argv, io) {
     try {
-      const parsed = parseFlags(injectorFlags, argv)
+      const parsed = parseFlags(injectorFlags, withoutHarmless(argv, io.env))
       const flags = withEnvironment(parsed.values, io.env)
       return await start(flags, io)
     } catch (error) {
@@ -42,10 +42,8 @@ async function start(flags: InjectorFlags, io: Io): Promise<number> {
   if (flags['vault-image'] === '') throw new Error('no image for the agents: set -vault-image')
   if (flags.compat !== '' && flags.compat !== 'vault-k8s')
     throw new Error(`-compat "${flags.compat}" is not known; there is vault-k8s`)
-  const level = flags['log-level'] as LogLevel
-  if (!logLevels.includes(level)) throw new Error(`unknown log level: ${level}`)
   const log = createLog({
-    level,
+    level: levelOf(flags['log-level']),
     format: flags['log-format'] === 'json' ? 'json' : 'standard',
     write: line => io.stderr(line),
     now: () => io.world.clock.now(),

@@ -1,4 +1,5 @@
-import { boolFlag, type Flags, type FlagValues, intFlag, stringFlag } from '#ground/text/flags.ts'
+import type { LogLevel } from '#ground/base/log.ts'
+import { boolFlag, FlagError, type Flags, type FlagValues, intFlag, stringFlag } from '#ground/text/flags.ts'
 import { originalDefaults } from '#delivery/annotations/defaults.ts'
 
 /** Flags of `coffer injector`: those of `vault-k8s agent-inject`, whose environment beats the flag, and ours. */
@@ -6,7 +7,7 @@ export const injectorFlags = {
   listen: stringFlag({ default: ':8080', usage: 'Where it listens, by TLS.', env: 'AGENT_INJECT_LISTEN' }),
   'log-level': stringFlag({
     default: 'info',
-    usage: 'trace, debug, info, warn or error.',
+    usage: 'trace, debug, info (notice), warn (warning) or error (err).',
     env: 'AGENT_INJECT_LOG_LEVEL',
   }),
   'log-format': stringFlag({ default: 'standard', usage: 'standard or json.', env: 'AGENT_INJECT_LOG_FORMAT' }),
@@ -31,6 +32,15 @@ export const injectorFlags = {
   'tls-auto-hosts': stringFlag({ usage: 'Names in the certificate, by commas.', env: 'AGENT_INJECT_TLS_AUTO_HOSTS' }),
   'tls-cert-file': stringFlag({ usage: 'Certificate, instead of one of its own.', env: 'AGENT_INJECT_TLS_CERT_FILE' }),
   'tls-key-file': stringFlag({ usage: 'Key of that certificate.', env: 'AGENT_INJECT_TLS_KEY_FILE' }),
+  'tls-ca-cert-file': stringFlag({
+    usage: 'CA of that certificate, written to the configuration that -tls-auto names.',
+    env: 'AGENT_INJECT_TLS_CA_CERT_FILE',
+  }),
+  'tls-min-version': stringFlag({ default: 'tls12', usage: 'tls12 or tls13.', env: 'AGENT_INJECT_TLS_MIN_VERSION' }),
+  'use-leader-elector': boolFlag({
+    usage: 'Changes nothing: replicas share their CA without a leader.',
+    env: 'AGENT_INJECT_USE_LEADER_ELECTOR',
+  }),
   'template-config-exit-on-retry-failure': boolFlag({
     default: true,
     usage: 'A template that can not be rendered ends the agent.',
@@ -99,15 +109,84 @@ export const injectorFlags = {
 
 export type InjectorFlags = FlagValues<typeof injectorFlags>
 
-/** The environment beats the flag here, as in the original; an empty variable counts as absent. */
+/** Settings of the original that are not there yet, with the values that change nothing. */
+const missingSettings: readonly (readonly [suffix: string, flag: string | null, harmless: readonly string[]])[] = [
+  ['VAULT_AUTH_TYPE', 'vault-auth-type', ['kubernetes']],
+  ['VAULT_NAMESPACE', 'vault-namespace', []],
+  ['PROXY_ADDR', 'proxy-address', []],
+  ['TLS_CIPHER_SUITES', 'tls-cipher-suites', []],
+  ['TELEMETRY_PATH', 'telemetry-path', []],
+  ['DEFAULT_TEMPLATE', 'default-template', ['map']],
+  ['TEMPLATE_MAX_CONNECTIONS_PER_HOST', null, ['0']],
+  ['REVOKE_ON_SHUTDOWN', 'revoke-on-shutdown', ['false', '0', 'f', 'F', 'FALSE', 'False']],
+  ['AUTH_MIN_BACKOFF', 'auth-min-backoff', []],
+  ['AUTH_MAX_BACKOFF', 'auth-max-backoff', []],
+  ['DISABLE_IDLE_CONNECTIONS', 'disable-idle-connections', []],
+  ['DISABLE_KEEP_ALIVES', 'disable-keep-alives', []],
+]
+
+/** The command line without settings that change nothing. @throws FlagError for one that would, and is not there yet */
+export function withoutHarmless(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): readonly string[] {
+  for (const [suffix, , harmless] of missingSettings) {
+    const name = `AGENT_INJECT_${suffix}`
+    const value = env[name] ?? ''
+    if (value !== '' && !harmless.includes(value)) throw new FlagError('usage', `${name}=${value} is not supported yet`)
+  }
+  return argv.filter(argument => {
+    const match = /^--?([a-z-]+)=(.*)$/s.exec(argument)
+    const missing = missingSettings.find(([, flag]) => flag !== null && flag === match?.[1])
+    if (missing === undefined) return true
+    const value = match?.[2] ?? ''
+    if (value !== '' && !missing[2].includes(value)) {
+      throw new FlagError('usage', `-${missing[1]}=${value} is not supported yet`)
+    }
+    return false
+  })
+}
+
+const bare = /^AGENT_INJECT_(TLS_\w+)$/
+
+/**
+ * The environment beats the flag here, as in the original; an empty variable counts as absent, and those for TLS also
+ * work without prefix.
+ * @throws FlagError naming the variable
+ * @source vault-k8s subcommand/agent-inject flags.go; kelseyhightower/envconfig `split_words`
+ */
 export function withEnvironment(
   values: InjectorFlags,
   env: Readonly<Record<string, string | undefined>>,
 ): InjectorFlags {
   const out: Record<string, unknown> = { ...values }
   for (const [name, flag] of Object.entries(injectorFlags)) {
-    const text = flag.env === undefined ? undefined : env[flag.env]
-    if (text !== undefined && text !== '') out[name] = flag.read(text, null as never)
+    if (flag.env === undefined) continue
+    const text = env[flag.env] || env[bare.exec(flag.env)?.[1] ?? ''] || ''
+    if (text === '') continue
+    try {
+      out[name] = flag.read(text, null as never)
+    } catch (error) {
+      throw new FlagError('usage', `${flag.env}=${text}: ${(error as Error).message}`)
+    }
   }
   return out as InjectorFlags
+}
+
+const levels: ReadonlyMap<string, LogLevel> = new Map([
+  ['trace', 'trace'],
+  ['debug', 'debug'],
+  ['notice', 'info'],
+  ['info', 'info'],
+  ['warn', 'warn'],
+  ['warning', 'warn'],
+  ['err', 'error'],
+  ['error', 'error'],
+])
+
+/** @throws Error in the original's words */
+export function levelOf(text: string): LogLevel {
+  const level = levels.get(text)
+  if (level === undefined) throw new Error(`unknown log level: ${text}`)
+  return level
 }

@@ -1,9 +1,6 @@
-import { readFileSync } from 'node:fs'
-import { Secret } from '#ground/base/secret.ts'
 import type { World } from '#ground/base/world.ts'
 import type { HttpHandler } from '#ground/http/message.ts'
-import { type HttpServer, listen } from '#ground/http/server.ts'
-import type { TlsSettings } from '#ground/http/tls.ts'
+import { listen } from '#ground/http/server.ts'
 import { type AdmissionAnswer, type AdmissionReview, admissionHandler, firstOf } from '#kube/admission.ts'
 import type { KubeClient } from '#kube/client.ts'
 import { minorOf, serverVersion } from '#kube/discovery.ts'
@@ -16,7 +13,7 @@ import {
 } from '#delivery/annotations/defaults.ts'
 import { inject } from '#delivery/annotations/inject.ts'
 import { keepCaBundle } from './ca-bundle.ts'
-import { leafMs, sharedAuthority, webhookLeaf } from './authority.ts'
+import { openCertificates } from './certificates.ts'
 import type { InjectorFlags } from './flags.ts'
 
 /** Native sidecars are on by default from here on. */
@@ -89,13 +86,13 @@ function answer(
 
 /** Serves until the signal is aborted; then it is unready, lets calls under way end, and stops. */
 export async function runInjector(options: InjectorOptions): Promise<void> {
-  const { flags, defaults, world, kube } = options
+  const { flags, defaults, world, kube, namespace } = options
   const improvements = await chooseImprovements(options)
   let isReady = true
   const handler = injectorHandler(defaults, improvements, world, () => isReady)
   const stop = new AbortController()
   const signal = AbortSignal.any([world.signal, stop.signal])
-  const certificates = await openCertificates(options)
+  const certificates = await openCertificates(flags, kube, namespace, world)
   const server = await listen({
     address: parseListen(flags.listen),
     tls: certificates.tls(),
@@ -111,65 +108,15 @@ export async function runInjector(options: InjectorOptions): Promise<void> {
     ...improvements,
   })
   const keeping = [certificates.keepFresh(server, signal)]
-  if (kube !== null && flags['tls-auto'] !== '' && certificates.caPem !== null) {
-    keeping.push(keepCaBundle(kube, flags['tls-auto'], certificates.caPem, world, signal))
+  const { authority } = certificates
+  if (kube !== null && flags['tls-auto'] !== '' && authority !== null) {
+    keeping.push(keepCaBundle(kube, flags['tls-auto'], () => authority(server), world, signal))
   }
   await untilAborted(world.signal)
   isReady = false
   await server.close({ graceMs: drainMs })
   stop.abort()
   await Promise.all(keeping)
-}
-
-type Certificates = {
-  readonly caPem: string | null
-  tls(): TlsSettings
-  keepFresh(server: HttpServer, signal: AbortSignal): Promise<void>
-}
-
-async function openCertificates({ flags, kube, namespace, world }: InjectorOptions): Promise<Certificates> {
-  if (flags['tls-cert-file'] !== '') return certificatesFromFiles(flags, world)
-  if (kube === null)
-    throw new Error(
-      'a certificate is missing: give -tls-cert-file and -tls-key-file, or run in a cluster with -tls-auto',
-    )
-  const authority = await sharedAuthority(kube, namespace, world)
-  const hosts = flags['tls-auto-hosts']
-    .split(',')
-    .map(host => host.trim())
-    .filter(host => host !== '')
-  const tls = (): TlsSettings => ({ ...webhookLeaf(authority, hosts, world), clientCertificates: 'none' })
-  return {
-    caPem: authority.certificate,
-    tls,
-    // Renewed when a tenth of its life is left.
-    keepFresh: (server, signal) => every(leafMs * 0.9, world, signal, () => server.reloadTls(tls())),
-  }
-}
-
-function certificatesFromFiles(flags: InjectorFlags, world: World): Certificates {
-  const tls = (): TlsSettings => ({
-    certificate: readFileSync(flags['tls-cert-file'], 'utf8'),
-    key: new Secret(readFileSync(flags['tls-key-file'], 'utf8')),
-    clientCertificates: 'none',
-  })
-  return {
-    caPem: null,
-    tls,
-    keepFresh: (server, signal) => every(60_000, world, signal, () => server.reloadTls(tls())),
-  }
-}
-
-async function every(ms: number, world: World, signal: AbortSignal, work: () => void): Promise<void> {
-  while (!signal.aborted) {
-    await world.clock.sleep(ms, signal).catch(() => undefined)
-    if (signal.aborted) return
-    try {
-      work()
-    } catch (error) {
-      world.log.error('the certificate can not be renewed; the old one stays', { error })
-    }
-  }
 }
 
 /** `:8080` is all addresses. */

@@ -10,6 +10,7 @@ import { configureServer } from './initialise.ts'
 import { injectorManifests, webhookManifest } from './injector-manifests.ts'
 import { openKeyPaper } from './key-paper.ts'
 import { ensureMaterial, placeholderMaterial, SetupError } from './material.ts'
+import { webhookNamespace } from './remove.ts'
 import { connectOutside, type OutsideFlags } from './outside.ts'
 import { names, type SetupPlan } from './plan.ts'
 import { serverManifests } from './server-manifests.ts'
@@ -45,6 +46,7 @@ export async function setUp(
   io: Io,
   say: (line: string) => void,
 ): Promise<void> {
+  await requireOneInjector(kube, plan)
   // One that somebody else made keeps its rules: other pods may live there.
   if ((await kube.find({ ...namespaces, name: plan.namespace })) === null) {
     await applyAll(kube, [namespaceObject(plan)], say)
@@ -59,6 +61,15 @@ export async function setUp(
   if (flags.waits) await waitForInjector(kube, plan, io.world)
   await applyAll(kube, [webhookManifest(plan)], say)
   if (flags.waits) await waitForTrust(kube, plan, io.world)
+}
+
+/** There is one webhook for the whole cluster: two injectors would take it from each other. */
+async function requireOneInjector(kube: KubeClient, { namespace }: SetupPlan): Promise<void> {
+  const other = await webhookNamespace(kube)
+  if (other === null || other === namespace) return
+  throw new SetupError(
+    `the cluster's injector runs in namespace ${other}: use -namespace=${other}, or take that one away before (setup kubernetes -namespace=${other} -remove)`,
+  )
 }
 
 async function setUpServer(

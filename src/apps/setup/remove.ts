@@ -1,7 +1,13 @@
 import type { KubeClient } from '#kube/client.ts'
 import { isNotFound } from '#kube/errors.ts'
-import type { KubeObject } from '#kube/objects.ts'
-import { clusterRoleBindings, persistentVolumeClaims, secrets, serviceAccounts } from '#kube/resources.ts'
+import type { KubeObject, MutatingWebhookConfiguration } from '#kube/objects.ts'
+import {
+  clusterRoleBindings,
+  mutatingWebhookConfigurations,
+  persistentVolumeClaims,
+  secrets,
+  serviceAccounts,
+} from '#kube/resources.ts'
 import type { Target } from '#kube/target.ts'
 import { targetOf } from './apply.ts'
 import { labels, managedBy } from './common.ts'
@@ -26,7 +32,8 @@ export async function tearDown(
   }
   const removeObject = (object: KubeObject): Promise<void> =>
     remove(targetOf(object), `${object.kind} ${object.metadata?.name ?? ''}`)
-  await removeObject(webhookManifest(plan))
+  // Another namespace's webhook stays.
+  if ((await webhookNamespace(kube)) === namespace) await removeObject(webhookManifest(plan))
   for (const object of [...serverManifests({ ...plan, external: null }), ...injectorManifests(plan, '')].reverse()) {
     await removeObject(object)
   }
@@ -45,6 +52,13 @@ export async function tearDown(
     await remove({ ...persistentVolumeClaims, namespace, name }, `PersistentVolumeClaim ${name}`)
   }
   say(`purged: what was stored is gone; the namespace ${namespace} stays`)
+}
+
+/** The namespace that the cluster's webhook leads to; null when there is none. */
+export async function webhookNamespace(kube: KubeClient): Promise<string | null> {
+  const target = { ...mutatingWebhookConfigurations, name: names.injector }
+  const found = await kube.find<MutatingWebhookConfiguration>(target)
+  return found?.webhooks?.[0]?.clientConfig.service?.namespace ?? null
 }
 
 // Those that `setup workload` made, which nobody else knows by name.
