@@ -44,6 +44,14 @@ test('a path that a tar header can’t hold is refused', () => {
   assert.throws(() => tar([{ kind: 'folder', path: 'x'.repeat(101), mode: 0o755 }]), RangeError)
 })
 
+test('a compressed layer is known by its content, and stored by its bytes', () => {
+  const archive = imageArchive('localhost/x:test', {}, [entries], 'gzip')
+  const plain = createHash('sha256').update(tar(entries)).digest('hex')
+  assert(archive.includes(`"diff_ids":["sha256:${plain}"]`))
+  assert(archive.includes('image.layer.v1.tar+gzip'))
+  assert(!archive.includes(`blobs/sha256/${plain}`))
+})
+
 test('an image names its layer by digest, and the same input gives the same bytes', () => {
   const archive = imageArchive('localhost/x:test', { Cmd: ['/bin/a'] }, [entries])
   assert.deepEqual(archive, imageArchive('localhost/x:test', { Cmd: ['/bin/a'] }, [entries]))

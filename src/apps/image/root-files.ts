@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { Entry } from './archive.ts'
 import { nodeFlags } from './bundle.ts'
+import { licenceFiles } from './licence-files.ts'
 import { ImageError, type Tool } from './tool.ts'
 
 export type RootFiles = {
@@ -20,6 +21,7 @@ export type RootFilesInput = {
   /** Folder that `bundleForImage` wrote. */
   readonly bundle: string
   readonly tool: Tool
+  readonly say: (line: string) => void
 }
 
 /** What runs a command line of the injector's (`/bin/sh -ec 'echo … | base64 -d > … && vault agent …'`) and of users' hooks. */
@@ -60,6 +62,10 @@ const folder = (path: string, mode = 0o755): Entry => ({ kind: 'folder', path, m
  * Nothing in it needs to be written, and no account needs to exist.
  */
 export async function rootFiles(input: RootFilesInput): Promise<RootFiles> {
+  const licences = licenceFiles({ ...input, root: '/' })
+  if (licences.missing.length > 0) {
+    input.say(`no licence found here for ${licences.missing.join(', ')}: add it before you pass the image on`)
+  }
   return {
     system: [
       ...['bin', 'etc', 'home', 'lib64', 'usr', 'usr/lib', libraryFolder()].map(path => folder(path)),
@@ -77,6 +83,7 @@ export async function rootFiles(input: RootFilesInput): Promise<RootFiles> {
       ),
       file('etc/group', 'root:x:0:\nvault:x:1000:\ncoffer:x:65532:\n'),
       file('etc/nsswitch.conf', 'hosts: files dns\n'),
+      ...licences.files,
     ],
     node: [folder('usr/local'), folder('usr/local/bin'), file('usr/local/bin/node', await stripped(input), 0o755)],
     app: [
