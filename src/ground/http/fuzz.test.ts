@@ -9,6 +9,7 @@ import type { HttpHandler } from './message.ts'
 /** What a server made of the bytes: the requests that it took whole, in order. */
 type Seen = { method: string; target: string; headers: string; body: string }[]
 
+const turnsMax = 400
 const turns = async (count: number): Promise<void> => {
   for (let i = 0; i < count; i++) await new Promise(resolve => setImmediate(resolve))
 }
@@ -28,8 +29,10 @@ async function byUs(raw: string): Promise<Seen> {
   return seen
 }
 
-async function byNode(raw: string): Promise<Seen> {
+/** @param count of requests that it is waited for; Node may need some turns of the event loop more than we do. */
+async function byNode(raw: string, count: number): Promise<Seen> {
   const seen: Seen = []
+  let ended = 0
   const server = createServer({ keepAlive: true })
   server.on('request', (request, response) => {
     const headers: [string, string][] = []
@@ -45,6 +48,7 @@ async function byNode(raw: string): Promise<Seen> {
     request.on('end', () => {
       response.end()
     })
+    request.on('close', () => ended++)
     request.on('error', () => undefined)
   })
   const [ours, theirs] = duplexPair()
@@ -53,7 +57,8 @@ async function byNode(raw: string): Promise<Seen> {
   ours.resume()
   server.emit('connection', theirs)
   ours.write(Buffer.from(raw, 'latin1'))
-  await turns(12)
+  const isDone = (): boolean => ended >= count
+  for (let waited = 0; !isDone() && waited < turnsMax; waited++) await turns(1)
   ours.destroy()
   theirs.destroy()
   return seen
@@ -129,19 +134,20 @@ const damaged = fc
   )
 
 // The front may refuse what Node takes. What it takes Node must read alike: a proxy in front of us, built on another
-// parser, must never see other requests than we do.
+// parser, must never see other requests than we do. The seed is fixed, so that only a change turns this red.
 test("fuzz: what the front takes, Node's own parser reads alike", async () => {
   let taken = 0
   await fc.assert(
     fc.asyncProperty(fc.array(damaged, { minLength: 1, maxLength: 3 }), async requests => {
       const raw = requests.join('')
-      const [ours, theirs] = await Promise.all([byUs(raw), byNode(raw)])
+      const ours = await byUs(raw)
+      const theirs = await byNode(raw, ours.length)
       taken += ours.length
       const want = theirs.slice(0, ours.length)
       for (const entry of want) entry.target = entry.target.replace(/^http:\/\/h(?=\/)/, '')
       assert.deepEqual(ours, want)
     }),
-    { numRuns: 600, interruptAfterTimeLimit: 2_000 },
+    { seed: 20_261_125, numRuns: 600, interruptAfterTimeLimit: 2_000 },
   )
   assert.ok(taken > 100, `only ${taken} requests were taken: the generator makes no good ones`)
 })
@@ -156,6 +162,6 @@ test('fuzz: no bytes make the front fail', async () => {
       client.stream.destroy()
       assert.deepEqual(front.errors, [])
     }),
-    { numRuns: 300, interruptAfterTimeLimit: 1_000 },
+    { seed: 20_261_125, numRuns: 300, interruptAfterTimeLimit: 1_000 },
   )
 })
