@@ -57,7 +57,8 @@ function deployment(plan: SetupPlan, caPem: string): KubeObject {
                 periodSeconds: 2,
                 timeoutSeconds: 3,
               },
-              lifecycle: { preStop: { sleep: { seconds: 3 } } },
+              // The handler `sleep` is younger (1.30) than clusters that this is for.
+              lifecycle: { preStop: { exec: { command: ['/bin/sleep', '3'] } } },
               terminationMessagePolicy: 'FallbackToLogsOnError',
               volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
             },
