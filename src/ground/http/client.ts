@@ -13,11 +13,12 @@ import { type ClientTls, type Connect, dial, type DialTarget, HttpClientError } 
 import { HeaderList } from './headers.ts'
 import type { Headers } from './message.ts'
 import { placeOf } from './place.ts'
+import { Slots } from './slots.ts'
 
 export type HttpClientOptions = {
   readonly clock: Clock
   readonly tls?: ClientTls
-  /** Connections at once, to each host; default 64. */
+  /** Requests at once, each on a connection of its own; a stream counts until its end. Default 64. */
   readonly connectionsMax?: number
   /** Requests that wait for a connection; further ones fail with `busy`. Default 1,000. */
   readonly waitingMax?: number
@@ -77,13 +78,13 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
 class NodeClient implements HttpClient {
   readonly #options: HttpClientOptions
   readonly #agent: DialAgent
-  #underWay = 0
+  readonly #slots: Slots
 
   constructor(options: HttpClientOptions) {
     this.#options = options
-    this.#agent = new DialAgent(options.connectionsMax ?? 64, options.idleTimeoutMs ?? 30_000, (target, signal) =>
-      this.#dial(target, signal),
-    )
+    const { connectionsMax = 64, waitingMax = 1_000, idleTimeoutMs = 30_000 } = options
+    this.#slots = new Slots(connectionsMax, waitingMax)
+    this.#agent = new DialAgent(connectionsMax, idleTimeoutMs, (target, signal) => this.#dial(target, signal))
   }
 
   async request(request: HttpClientRequest): Promise<HttpClientResponse> {
@@ -116,47 +117,42 @@ class NodeClient implements HttpClient {
       )
     }
     request.signal?.throwIfAborted()
-    const { connectionsMax = 64, waitingMax = 1_000, clock } = this.#options
-    if (this.#underWay >= connectionsMax + waitingMax)
-      throw new HttpClientError('busy', 'too many requests wait for a connection')
     const { target, path, host } = placeOf(request.url, this.#options)
     const ending = new AbortController()
     const onAbort = (): void => ending.abort(request.signal?.reason)
     request.signal?.addEventListener('abort', onAbort, { once: true })
-    const timer =
-      request.timeoutMs === undefined
-        ? null
-        : clock.after(request.timeoutMs, () => {
-            ending.abort(new HttpClientError('timeout', `no answer from ${host} within ${request.timeoutMs} ms`))
-          })
-    this.#underWay++
+    const { timeoutMs } = request
+    const onTimeout = (): void =>
+      ending.abort(new HttpClientError('timeout', `no answer from ${host} within ${timeoutMs} ms`))
+    const timer = timeoutMs === undefined ? null : this.#options.clock.after(timeoutMs, onTimeout)
     let outgoing: ClientRequest | null = null
+    let release = (): void => undefined
     const fail: Fail = error => failure(error, ending.signal, outgoing?.reusedSocket ?? false, host)
     try {
+      release = await this.#slots.take(ending.signal)
       const options: RequestOptions & Dialled = {
         agent: this.#agent,
         method: request.method,
         path,
         headers: pairsOf(request, host),
-        // What the agent tells connections apart by, and what `createConnection` gets.
-        ...('socketPath' in target ? { socketPath: target.socketPath } : { host: target.host, port: target.port }),
         signal: ending.signal,
         dialTarget: target,
       }
       outgoing = startRequest(options)
-      const incoming = await answerTo(outgoing, request.body ?? null)
-      const answer = await take(incoming, fail)
-      // A stream may still be aborted by its caller, for as long as it runs.
-      incoming.once('close', () => request.signal?.removeEventListener('abort', onAbort))
-      if (incoming.closed) request.signal?.removeEventListener('abort', onAbort)
-      return answer
+      // `close` comes with the end of the answer, and the connection is free for the next request right after it. A
+      // stream may be aborted by its caller for as long as it runs.
+      outgoing.once('close', () => {
+        request.signal?.removeEventListener('abort', onAbort)
+        release()
+      })
+      return await take(await answerTo(outgoing, request.body ?? null), fail)
     } catch (error) {
-      outgoing?.destroy()
       request.signal?.removeEventListener('abort', onAbort)
+      outgoing?.destroy()
+      release()
       throw fail(error)
     } finally {
       timer?.[Symbol.dispose]()
-      this.#underWay--
     }
   }
 
@@ -243,7 +239,10 @@ function pairsOf(request: HttpClientRequest, host: string): string[] {
 // Node hands a request's options on to the agent as they are.
 type Dialled = { readonly dialTarget?: DialTarget }
 
-/** Node's pool of kept connections, over connections that we open: TLS is done before Node sees them. */
+/**
+ * Node's pool of kept connections, over connections that we open: TLS is done before Node sees them. Node doesn't count
+ * connections that are still being opened, so that it is `Slots` that bounds their number.
+ */
 class DialAgent extends Agent {
   readonly #open: (target: DialTarget, signal: AbortSignal) => Promise<Duplex>
   readonly #closing = new AbortController()

@@ -29,6 +29,8 @@ export type Front = {
   /** Now, as the Date header wants it. */
   date(): string
   onError(error: unknown): void
+  /** The last connection has closed. */
+  onEmpty(): void
 }
 
 const nothing = Buffer.alloc(0)
@@ -128,6 +130,7 @@ export class Connection implements Timed, Flushable {
     this.#waiting = []
     this.#input = nothing
     this.#text = ''
+    if (this.#front.connections.size === 0) this.#front.onEmpty()
   }
 
   /** Goes on as far as the input allows. */

@@ -34,6 +34,7 @@ export class MemoryFront {
       isClosing: false,
       date: () => httpDate(this.clock.now()),
       onError: error => this.errors.push(error),
+      onEmpty: () => undefined,
     }
   }
 

@@ -20,7 +20,10 @@ export type Peer = {
   readonly port: number
   readonly tls: null | {
     readonly version: string
-    /** The client's chain, leaf first, DER; empty when it sent none. Verified only if `isAuthorized`. */
+    /**
+     * The client's chain, leaf first, DER; empty when it sent none. Node adds the issuers that the listener's CAs hold.
+     * Verified only if `isAuthorized`.
+     */
     readonly certificates: readonly Bytes[]
     readonly isAuthorized: boolean
     readonly serverName: string | null
@@ -53,7 +56,7 @@ export class BodyError extends Error {
 export type HttpRequest = {
   /** As sent: `GET`, `LIST`, `HELP`, … one of the verbs that the front takes. */
   readonly method: string
-  /** Path as sent, percent-encoded, without the query: `/v1/secret/data/a%20b`. */
+  /** Path as sent, percent-encoded (raw bytes above ASCII by the front), without the query: `/v1/secret/data/a%20b`. */
   readonly path: string
   /** What stands after the first `?`, as sent; empty when there is none. */
   readonly query: string

@@ -38,6 +38,8 @@ export type ListenOptions = {
 export interface HttpServer {
   /** Where it listens, with the port that was chosen. */
   readonly address: HttpAddress
+  /** Connections that are served now. */
+  readonly connections: number
   /** Takes another certificate for connections from now on. @throws when it isn't usable; the old one stays then. */
   reloadTls(settings: TlsSettings): void
   /**
@@ -61,12 +63,15 @@ class FrontServer implements HttpServer {
   #address: HttpAddress
   readonly #options: ListenOptions
   readonly #front: Front
+  /** Connections that have said nothing yet that can be answered. */
+  readonly #preludes = new Set<Prelude>()
   /** Sockets that a prelude or a handshake still has, or over which TLS runs. */
   readonly #raw = new Set<Socket>()
   /** Who the PROXY header said it is, for the time of the handshake. */
   readonly #announced = new Map<string, ClientAddress>()
   readonly #server: Server
   #tls: TlsServer | null = null
+  #onEmpty = (): void => undefined
 
   constructor(options: ListenOptions) {
     this.#options = options
@@ -87,6 +92,7 @@ class FrontServer implements HttpServer {
       isClosing: false,
       date: () => dates.now(),
       onError,
+      onEmpty: () => this.#onEmpty(),
     }
     // Half-open: a client that has ended its side (nc, socat) still gets its answer.
     this.#server = createNetServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, pauseOnConnect: false })
@@ -97,6 +103,10 @@ class FrontServer implements HttpServer {
 
   get address(): HttpAddress {
     return this.#address
+  }
+
+  get connections(): number {
+    return this.#front.connections.size
   }
 
   async start(): Promise<void> {
@@ -144,9 +154,9 @@ class FrontServer implements HttpServer {
     if (tls === null && !isBelieved) return this.#serve(socket, null, null)
     const { deadlines, limits } = this.#front
     this.#raw.add(socket)
-    socket.once('close', () => this.#raw.delete(socket))
     const expects = { proxyHeader: isBelieved, tls: tls !== null }
     const prelude = new Prelude(socket, deadlines, limits.headTimeoutMs, expects, result => {
+      this.#preludes.delete(prelude)
       if (result.kind === 'plaintext') {
         // The text that users know from Go's servers: the usual cause is http:// in VAULT_ADDR.
         socket.end('HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n')
@@ -159,6 +169,11 @@ class FrontServer implements HttpServer {
         socket.resume()
       }
     })
+    socket.once('close', () => {
+      this.#raw.delete(socket)
+      this.#preludes.delete(prelude)
+    })
+    this.#preludes.add(prelude)
     prelude.open()
   }
 
@@ -184,9 +199,16 @@ class FrontServer implements HttpServer {
     this.#front.isClosing = true
     const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
     for (const connection of connections) connection.shutdown()
+    for (const prelude of this.#preludes) prelude.destroy()
     const timer = this.#options.clock.after(options.graceMs, () => this.#destroyAll())
     await closed
     timer[Symbol.dispose]()
+    // A TLS connection tells its end a little after the socket beneath it.
+    if (connections.size > 0) {
+      await new Promise<void>(resolve => {
+        this.#onEmpty = resolve
+      })
+    }
   }
 
   #destroyAll(): void {
