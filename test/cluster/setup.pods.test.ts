@@ -251,7 +251,11 @@ test('-remove takes the webhook and all else but volumes and keys; -purge those,
   assert.match(left.stdout, /persistentvolumeclaim\/data-coffer-0/)
   assert.doesNotMatch(left.stdout, /deployment|statefulset|service\//)
   await person.run(['setup', 'kubernetes', '-remove', '-purge'])
-  await cluster.untilGone('/api/v1/namespaces/coffer')
+  for (const volume of ['data', 'audit']) {
+    await cluster.untilGone(`/api/v1/namespaces/coffer/persistentvolumeclaims/${volume}-coffer-0`)
+  }
+  const purged = await cluster.kubectl(['get', 'secrets,pvc,deployments', '-o', 'name'], { namespace: 'coffer' })
+  assert.equal(purged.stdout, '')
 })
 
 async function freePort(): Promise<number> {

@@ -25,7 +25,7 @@ export async function keepCaBundle(
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      const version = await writeBundle(kube, name, Buffer.from(await authority()).toString('base64'), world)
+      const version = await writeBundle(kube, name, authority, world)
       await changed(kube, name, version, world, signal)
     } catch (error) {
       if (signal.aborted) return
@@ -37,9 +37,16 @@ export async function keepCaBundle(
 }
 
 /** @returns the version of the configuration that is right. */
-async function writeBundle(kube: KubeClient, name: string, wanted: string, world: World): Promise<string> {
+async function writeBundle(
+  kube: KubeClient,
+  name: string,
+  authority: () => Promise<string>,
+  world: World,
+): Promise<string> {
   const target = { ...mutatingWebhookConfigurations, name }
   let found = await kube.get<MutatingWebhookConfiguration>(target)
+  // Not before: where the configuration was taken away, no CA is to be made anew.
+  const wanted = Buffer.from(await authority()).toString('base64')
   const body = (found.webhooks ?? []).flatMap((webhook, index) =>
     webhook.clientConfig.caBundle === wanted
       ? []
