@@ -11,6 +11,7 @@ const root = join(import.meta.dirname, '../..')
 const writers = 8
 const keysEach = 3
 const killAfterMsMin = 20
+const firstAnswerTriesMax = 1_000
 const killAfterMsSpan = 220
 
 type Answer = {
@@ -102,6 +103,9 @@ class Server implements AsyncDisposable {
 /** What one writer knows of one secret: the newest version that was acknowledged, and what it sent without an answer. */
 type Known = { acknowledged: number; sent: number; isDeleted: boolean | null; destroyed: number[] }
 
+const acknowledgedIn = (secrets: ReadonlyMap<string, Known>): number =>
+  [...secrets.values()].reduce((sum, one) => sum + one.acknowledged, 0)
+
 type TokenKnown = { token: string; accessor: string; isRevoked: boolean | null }
 
 /** How much a round did before the server was killed; for tests that check that there was load. */
@@ -126,6 +130,8 @@ export async function killUnderLoad(seed: number): Promise<Round> {
   const load = Array.from({ length: writers }, (_, writer) => write(server, writer, secrets, tokens, stop.signal))
   const settings = new Map<string, boolean | null>()
   load.push(administer(server, settings, stop.signal))
+  // A busy machine may take its time until the first answer: only from there on is there load.
+  for (let tries = 0; acknowledgedIn(secrets) === 0 && tries < firstAnswerTriesMax; tries++) await sleep(10)
   await sleep(killAfterMsMin + Math.floor(entropy.fraction() * killAfterMsSpan))
   await server.kill()
   stop.abort()
@@ -138,7 +144,7 @@ export async function killUnderLoad(seed: number): Promise<Round> {
   for (const [path, isThere] of settings) await checkSetting(server, path, isThere, audited)
   // It takes writes again, and goes on counting where it was.
   await server.must('POST', 'secret/data/after', { data: { n: 1 } })
-  return { acknowledged: [...secrets.values()].reduce((sum, one) => sum + one.acknowledged, 0), tokens: tokens.length }
+  return { acknowledged: acknowledgedIn(secrets), tokens: tokens.length }
 }
 
 async function write(
