@@ -19,7 +19,14 @@ after(() => rmSync(folder, { recursive: true, force: true }))
 function inside(account: string, argv: readonly string[]): string {
   const ran = spawnSync('/usr/sbin/chroot', [`--userspec=${account}`, root, ...argv], {
     encoding: 'utf8',
-    env: { PATH: '/usr/local/bin:/bin', HOME: '/home/coffer', COFFER_CODE_CACHE: 'require' },
+    // What a pod's environment says to Node must not count: each of these would end it or be printed.
+    env: {
+      PATH: '/usr/local/bin:/bin',
+      HOME: '/home/coffer',
+      COFFER_CODE_CACHE: 'require',
+      NODE_OPTIONS: '--no-such-option',
+      NODE_DEBUG: 'module',
+    },
   })
   assert.equal(ran.status, 0, ran.stderr || String(ran.error))
   return ran.stdout.trim()

@@ -46,7 +46,19 @@ const shellCommands = [
   'true',
 ]
 
-export const entryPoint = ['/usr/local/bin/node', ...nodeFlags, '/app/load.cjs', '/app/coffer.cjs'] as const
+export const entryPoint = ['/bin/coffer'] as const
+
+const program = ['/usr/local/bin/node', ...nodeFlags, '/app/load.cjs', '/app/coffer.cjs'] as const
+// As the launcher of a checkout: what may change how Node runs isn't the pod's.
+const unwanted = [
+  'NODE_OPTIONS',
+  'NODE_PATH',
+  'NODE_DEBUG',
+  'NODE_TLS_REJECT_UNAUTHORIZED',
+  'NODE_V8_COVERAGE',
+  'NODE_REPL_EXTERNAL_MODULE',
+  'NODE_COMPILE_CACHE',
+]
 
 const file = (path: string, data: Uint8Array | string, mode = 0o644): Entry => ({
   kind: 'file',
@@ -97,7 +109,8 @@ export async function rootFiles(input: RootFilesInput): Promise<RootFiles> {
 }
 
 // `exec`: node becomes the first process and gets the kubelet's SIGTERM.
-const launcher = (name: string): string => `#!/bin/sh\nCOFFER_CALLED_AS=${name} exec ${entryPoint.join(' ')} "$@"\n`
+const launcher = (name: string): string =>
+  `#!/bin/sh\nunset ${unwanted.join(' ')}\nulimit -c 0\nCOFFER_CALLED_AS=${name} exec ${program.join(' ')} "$@"\n`
 
 const libraryFolder = (): string => `usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`
 
