@@ -72,6 +72,7 @@ function termRules(rule: Rule): void {
     await store.commit([put('a')], first)
     await first.resign()
     assert.equal(first.lost.aborted, true)
+    await assert.rejects(store.commit([put('b')], first), isCode('fenced'))
     const second = await store.campaign(never)
     assert.ok(second.term > first.term)
     await assert.rejects(store.commit([put('b')], first), isCode('fenced'))
