@@ -1,3 +1,4 @@
+import type { Maybe } from '#ground/base/brand.ts'
 import type { Seconds } from '#ground/base/clock.ts'
 import { captured, int, object, optionalBool, optionalInt, signedDuration, text } from '#ground/fields/kit.ts'
 import { formatGoDuration } from '#ground/text/duration.ts'
@@ -31,12 +32,25 @@ type MetadataInput = {
 }
 type MetadataCall = Call<MetadataInput>
 
-async function read(call: MetadataCall, state: KvState): Promise<Reply> {
-  const entry = await state.parts.view.get(secretKey(call.input.path))
-  return entry === null ? missing : { kind: 'data', data: info(entry), memo: entry.versions }
+// By the entry, which every write replaces. The memo is not the entry itself: that stands for the answer of `data/`.
+const replies = new WeakMap<SecretEntry, Reply>()
+
+function read(call: MetadataCall, state: KvState): Maybe<Reply> {
+  const entry = state.parts.view.get(secretKey(call.input.path))
+  return entry instanceof Promise ? entry.then(shown) : shown(entry)
 }
 
-function info(entry: SecretEntry): Json {
+function shown(entry: SecretEntry | null): Reply {
+  if (entry === null) return missing
+  const kept = replies.get(entry)
+  if (kept !== undefined) return kept
+  const data = info(entry)
+  const reply: Reply = { kind: 'data', data, memo: data }
+  replies.set(entry, reply)
+  return reply
+}
+
+function info(entry: SecretEntry): JsonObject {
   const versions: Record<string, Json> = {}
   for (const { version, createdAt, deletedAt, isDestroyed } of entry.versions) {
     versions[version] = {
