@@ -77,6 +77,13 @@ for (const [rule, from, to, fault] of [
     'core/policy stands on a higher floor than client',
   ],
   ['an isolated test joins rooms', 'src/client/a.isolated.test.ts', '#core/policy/b.ts', null],
+  ['the whole server is there for tests of engines', 'src/engines/kv/a.test.ts', '#core/testing/b.ts', null],
+  [
+    'the whole server for tests is for tests',
+    'src/apps/server/a.ts',
+    '#core/testing/b.ts',
+    'product code imports src/core/testing/b.ts, which is for tests',
+  ],
   ['product code imports no test', 'src/client/a.ts', '#client/b.test.ts', 'product code imports src/client/b.test.ts'],
 ] as const) {
   test(`layers: ${rule}`, () => {

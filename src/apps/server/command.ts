@@ -9,6 +9,7 @@ import { holdPidFile, PidFileError } from '#ground/process/pid-file.ts'
 import { onSignals } from '#ground/process/signals.ts'
 import { FlagError, type FlagValues, parseFlags } from '#ground/text/flags.ts'
 import { flagsHelp } from '#ground/text/flags-help.ts'
+import { ServerNode } from '#core/node/node.ts'
 import { SealError } from '#core/seal/seal.ts'
 import { readStaticKey, staticSeal } from '#core/seal/static.ts'
 import type { Command, Io } from '#protocol/command.ts'
@@ -20,8 +21,8 @@ import { serverFlags } from './flags.ts'
 import { enableSecret } from './furnish.ts'
 import { Listeners } from './listeners.ts'
 import { furnishLocal, localConfig, localFiles, prepareFolder } from './local.ts'
-import { ServerNode } from './node.ts'
 import { openStore } from './open-store.ts'
+import { uiPages } from './page.ts'
 import { portOwner } from './port-owner.ts'
 import { watchVolume } from './volume.ts'
 
@@ -140,10 +141,11 @@ async function serve(flags: ServerFlags, io: Io): Promise<number> {
   const node = new ServerNode({
     world,
     store,
-    config,
+    settings: { ...config, requestBytesMax: Math.max(...config.listeners.map(listener => listener.requestBytesMax)) },
     autoSeal: config.seal === null ? null : sealOf(config.seal, io, world),
     catalog,
-    address,
+    services: {},
+    pages: (request, state) => uiPages({ address: address(), version: programVersion, state }, request),
     onFatal: error => {
       log.error('the storage failed; the server ends, since nothing may be built on what may be lost', { error })
       failed.abort(error)

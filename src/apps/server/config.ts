@@ -2,6 +2,7 @@ import { type Seconds, seconds } from '#ground/base/clock.ts'
 import { type LogFormat, type LogLevel, logLevels } from '#ground/base/log.ts'
 import { HclReader } from '#ground/hcl/decode.ts'
 import { parseHcl } from '#ground/hcl/parse.ts'
+import type { AuditStanza } from '#core/node/node.ts'
 
 /** A `listener` stanza. */
 export type ListenerConfig = {
@@ -29,12 +30,6 @@ export type StaticSealConfig = {
   readonly currentKey: string
   readonly previousKeyId: string | null
   readonly previousKey: string | null
-}
-
-export type AuditStanza = {
-  readonly type: string
-  readonly path: string
-  readonly options: Readonly<Record<string, string>>
 }
 
 export type ServerConfig = {

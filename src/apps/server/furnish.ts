@@ -1,6 +1,6 @@
 import type { World } from '#ground/base/world.ts'
 import { defaultMountConfig } from '#core/mounts/entry.ts'
-import type { OpenHouse } from './house.ts'
+import type { OpenHouse } from '#core/node/house.ts'
 
 /** What a server for trying things out has from the start: `secret/`, kv version 2. */
 export async function enableSecret(house: OpenHouse, world: World): Promise<void> {

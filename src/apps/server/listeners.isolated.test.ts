@@ -8,7 +8,7 @@ import { simWorld } from '#ground/base/world.ts'
 import { createAuthority } from '../../../test/cluster/certificates.ts'
 import { readServerConfig } from './config.ts'
 import { Listeners } from './listeners.ts'
-import type { ServerNode } from './node.ts'
+import type { ServerNode } from '#core/node/node.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'coffer-listeners-'))
 after(() => rmSync(folder, { recursive: true, force: true }))

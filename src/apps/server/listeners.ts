@@ -4,7 +4,7 @@ import type { World } from '#ground/base/world.ts'
 import { type HttpServer, listen } from '#ground/http/server.ts'
 import type { TlsSettings } from '#ground/http/tls.ts'
 import { ConfigError, type ListenerConfig } from './config.ts'
-import { auditFailedResponse, type ServerNode } from './node.ts'
+import { auditFailedResponse, type ServerNode } from '#core/node/node.ts'
 
 type Open = {
   readonly config: ListenerConfig

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { writeFileAtomically } from '#ground/process/atomic-file.ts'
 import { ConfigError } from './config.ts'
 import { enableAuditFile, enableSecret } from './furnish.ts'
-import type { ServerNode } from './node.ts'
+import type { ServerNode } from '#core/node/node.ts'
 import type { World } from '#ground/base/world.ts'
 
 /** The files of `npm start`, all below one folder of the checkout. */

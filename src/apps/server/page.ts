@@ -17,15 +17,13 @@ const words = {
 } as const
 
 /** `/` and `/ui` lead to the one page that there is: where the server is, how it is, and what to type. */
-export function uiPages(facts: () => PageFacts): (request: HttpRequest) => HttpResponse | null {
-  return request => {
-    if (request.method !== 'GET' && request.method !== 'HEAD') return null
-    if (request.path === '/' || request.path === '/ui')
-      return { status: 307, headers: [['Location', '/ui/']], body: null }
-    if (request.path === '/robots.txt') return text('User-agent: *\nDisallow: /\n', 'text/plain')
-    if (request.path !== '/ui/') return null
-    return text(render(facts()), 'text/html; charset=utf-8')
-  }
+export function uiPages(facts: PageFacts, request: HttpRequest): HttpResponse | null {
+  if (request.method !== 'GET' && request.method !== 'HEAD') return null
+  if (request.path === '/' || request.path === '/ui')
+    return { status: 307, headers: [['Location', '/ui/']], body: null }
+  if (request.path === '/robots.txt') return text('User-agent: *\nDisallow: /\n', 'text/plain')
+  if (request.path !== '/ui/') return null
+  return text(render(facts), 'text/html; charset=utf-8')
 }
 
 function text(body: string, type: string): HttpResponse {

@@ -37,6 +37,7 @@ export type HouseOptions = {
   readonly cacheBytes: number
   readonly auditDirectory: string | null
   readonly catalog: readonly AnyEngine[]
+  readonly services: Readonly<Record<string, unknown>>
   /** The mount of `sys/`, which is there while sealed, too. */
   readonly system: { readonly entry: MountEntry; readonly engine: AnyEngine }
   /** The store failed: the node must seal. */
@@ -110,6 +111,7 @@ async function buildRooms({
   term,
   ttls,
   catalog,
+  services,
   cacheBytes,
   auditDirectory,
   onFailed,
@@ -132,7 +134,7 @@ async function buildRooms({
     keeper,
     world,
     catalog,
-    services: {},
+    services,
     ttls,
     effects: () => noEffects,
     emit: (mount, event) => notices.publish(fullPath(mount) + event.dataPath, event.version ?? null),

@@ -1,5 +1,6 @@
+import type { Seconds } from '#ground/base/clock.ts'
 import type { World } from '#ground/base/world.ts'
-import type { HttpHandler, HttpResponse } from '#ground/http/message.ts'
+import type { HttpHandler, HttpRequest, HttpResponse } from '#ground/http/message.ts'
 import { defaultJsonLimits } from '#ground/text/json-parse.ts'
 import type { AnyEngine } from '#backend/engine.ts'
 import { rootNamespace } from '#backend/namespace.ts'
@@ -20,21 +21,47 @@ import { registerToken } from '#core/tokens/register.ts'
 import { type Fault, fault } from '#protocol/fault.ts'
 import { programVersion } from '#protocol/version.ts'
 import type { Store, Term } from '#stores/store.ts'
-import type { ServerConfig } from './config.ts'
 import { builtinEntry, type OpenHouse, openHouse } from './house.ts'
-import { uiPages } from './page.ts'
+
+/** What a server is told about itself; times in seconds. */
+export type NodeSettings = {
+  readonly requestBytesMax: number
+  readonly requestSecondsMax: number
+  readonly defaultLeaseTtl: Seconds
+  readonly maxLeaseTtl: Seconds
+  /** Decoded entries kept in memory. */
+  readonly cacheBytes: number
+  /** Enabled at unseal, if not there yet. */
+  readonly audits: readonly AuditStanza[]
+  /** Audit files lie below it; null = none may be enabled. */
+  readonly auditDirectory: string | null
+  /** null: made from the cluster's id. */
+  readonly clusterName: string | null
+}
+
+export type AuditStanza = {
+  readonly path: string
+  readonly type: string
+  readonly options: Readonly<Record<string, string>>
+}
 
 export type NodeOptions = {
   readonly world: World
   readonly store: Store
-  readonly config: ServerConfig
+  readonly settings: NodeSettings
+  /** null: Shamir shares, given by people. */
   readonly autoSeal: AutoSeal | null
+  /** Every engine and auth method that can be mounted. */
   readonly catalog: readonly AnyEngine[]
-  /** What the page at `/ui/` names. */
-  readonly address: () => string
+  /** Handed to engines that name them in `needs`. */
+  readonly services: Readonly<Record<string, unknown>>
+  /** Answers paths outside `/v1/`; null = no such page. */
+  readonly pages: (request: HttpRequest, state: NodeState) => HttpResponse | null
   /** The store failed: the process must end, since nothing can be built on it. */
   readonly onFatal: (error: unknown) => void
 }
+
+export type NodeState = 'uninitialised' | 'sealed' | 'ready'
 
 const clusterKey = `${rootNamespace.id}/cluster-id`
 const buildDate = '2026-11-25T00:00:00Z'
@@ -51,24 +78,21 @@ export class ServerNode implements SealControl {
   #house: OpenHouse | null = null
   #clusterId: string | null = null
   #counting: Disposable | null = null
+  #wasInitialised = false
 
   constructor(options: NodeOptions) {
     this.#options = options
-    const { world, store, autoSeal, config } = options
+    const { world, store, autoSeal, settings } = options
     this.#unsealer = new Unsealer({ store, world: { ...world, log: world.log.named('seal') }, autoSeal })
     const engine = systemEngine(this.#state())
     this.#system = systemMount(engine)
     this.handler = createPipeline({
       world: { ...world, log: world.log.named('core') },
       settings: {
-        bodyBytesMax: Math.max(...config.listeners.map(listener => listener.requestBytesMax)),
+        bodyBytesMax: settings.requestBytesMax,
         json: defaultJsonLimits,
-        requestMsMax: config.requestSecondsMax * 1000,
-        pages: uiPages(() => ({
-          address: options.address(),
-          version: programVersion,
-          state: this.#house !== null ? 'ready' : this.#wasInitialised ? 'sealed' : 'uninitialised',
-        })),
+        requestMsMax: settings.requestSecondsMax * 1000,
+        pages: request => options.pages(request, this.state),
       },
       quotas: noQuotas,
       refusals: this.#refusals,
@@ -77,7 +101,10 @@ export class ServerNode implements SealControl {
     })
   }
 
-  #wasInitialised = false
+  get state(): NodeState {
+    if (this.#house !== null) return 'ready'
+    return this.#wasInitialised ? 'sealed' : 'uninitialised'
+  }
 
   /** null while sealed. */
   get house(): OpenHouse | null {
@@ -191,17 +218,18 @@ export class ServerNode implements SealControl {
   }
 
   async #open(): Promise<void> {
-    const { world, store, config, catalog, onFatal } = this.#options
+    const { world, store, settings, catalog, services, onFatal } = this.#options
     const barrier = this.#unsealer.barrier!
     const house = await openHouse({
       world,
       store,
       barrier,
       term: this.#term!,
-      ttls: { defaultTtl: config.defaultLeaseTtl, maxTtl: config.maxLeaseTtl },
-      cacheBytes: config.cacheBytes,
-      auditDirectory: config.auditDirectory,
+      ttls: { defaultTtl: settings.defaultLeaseTtl, maxTtl: settings.maxLeaseTtl },
+      cacheBytes: settings.cacheBytes,
+      auditDirectory: settings.auditDirectory,
       catalog,
+      services,
       system: { entry: this.#system.entry, engine: this.#system.engine },
       onFailed: onFatal,
     })
@@ -209,7 +237,7 @@ export class ServerNode implements SealControl {
       const id = (now as string | null) ?? world.entropy.uuid()
       return now === null ? { entry: id, result: id } : { result: id }
     })
-    for (const audit of config.audits) {
+    for (const audit of settings.audits) {
       if (house.devices.all().some(device => device.path === audit.path)) continue
       await house.devices.enable({ ...audit, description: '', local: false })
     }
@@ -233,13 +261,13 @@ export class ServerNode implements SealControl {
   }
 
   #state(): SystemState {
-    const { world, config } = this.#options
+    const { world, settings } = this.#options
     return {
       world,
       seal: this,
       version: programVersion,
       buildDate,
-      clusterName: () => config.clusterName ?? `vault-cluster-${(this.#clusterId ?? '00000000').slice(0, 8)}`,
+      clusterName: () => settings.clusterName ?? `vault-cluster-${(this.#clusterId ?? '00000000').slice(0, 8)}`,
       clusterId: () => this.#clusterId,
       house: () => {
         if (this.#house === null) throw fault('server.sealed', 'Vault is sealed')

@@ -1,0 +1,193 @@
+import { seconds } from '#ground/base/clock.ts'
+import { createLog, type Log, silentLog } from '#ground/base/log.ts'
+import { simWorld } from '#ground/base/world.ts'
+import { headersOf } from '#ground/http/headers.ts'
+import type { Body, HttpRequest, HttpResponse } from '#ground/http/message.ts'
+import type { Json } from '#ground/text/json.ts'
+import type { AnyEngine } from '#backend/engine.ts'
+import { type NodeOptions, ServerNode } from '#core/node/node.ts'
+import { staticSeal } from '#core/seal/static.ts'
+import { MemoryMedium, openMemoryStore } from '#stores/memory/memory.ts'
+import type { Store } from '#stores/store.ts'
+
+/** An answer as a client would see it; `body` is parsed, null where there is none. */
+export type TestAnswer = {
+  readonly status: number
+  readonly headers: ReadonlyMap<string, string>
+  readonly body: Json
+  /** `data` of the envelope, null where there is none. */
+  readonly data: Json
+  /** `errors`, empty where there are none. */
+  readonly errors: readonly string[]
+}
+
+export type TestAsk = {
+  readonly body?: Json
+  /** Default: the root token; null sends none. */
+  readonly token?: string | null
+  readonly headers?: Readonly<Record<string, string>>
+  /** Where the client is. */
+  readonly address?: string
+}
+
+export type TestServerOptions = {
+  readonly catalog: readonly AnyEngine[]
+  readonly services?: Readonly<Record<string, unknown>>
+  readonly settings?: Partial<NodeOptions['settings']>
+  readonly seed?: number
+  /** Opens the store over what is kept; default: the memory store. Called again by `restart`. */
+  readonly store?: (medium: MemoryMedium) => Store
+  /** Gets each log line. */
+  readonly log?: (line: string) => void
+}
+
+const settings: NodeOptions['settings'] = {
+  requestBytesMax: 32 << 20,
+  requestSecondsMax: 90,
+  defaultLeaseTtl: seconds(2_764_800),
+  maxLeaseTtl: seconds(2_764_800),
+  cacheBytes: 16 << 20,
+  audits: [],
+  auditDirectory: null,
+  clusterName: null,
+}
+
+/**
+ * The whole server but its listeners: initialised, unsealed, over the memory store and under virtual time. Tests of
+ * engines and methods ask it as a client would; `world.clock` moves the time.
+ */
+export class TestServer {
+  readonly world: ReturnType<typeof simWorld>
+  readonly #options: TestServerOptions
+  readonly #medium = new MemoryMedium()
+  readonly #ending = new AbortController()
+  #node: ServerNode
+  rootToken = ''
+
+  constructor(options: TestServerOptions) {
+    this.#options = options
+    this.world = simWorld({ seed: options.seed ?? 1, log: this.#log(), signal: this.#ending.signal })
+    this.#node = this.#make()
+  }
+
+  get node(): ServerNode {
+    return this.#node
+  }
+
+  get house(): NonNullable<ServerNode['house']> {
+    return this.#node.house!
+  }
+
+  async start(): Promise<void> {
+    await this.#node.start()
+    if (this.#node.state !== 'uninitialised') return
+    const none = { secretShares: 0, secretThreshold: 0, recoveryShares: 0, recoveryThreshold: 0 }
+    this.rootToken = (await this.#node.init({ ...none, sent: new Set() })).rootToken
+  }
+
+  /** Everything in memory is gone, everything acknowledged is there. */
+  async restart(): Promise<void> {
+    await this.#node.stop()
+    this.#node = this.#make()
+    await this.start()
+  }
+
+  /** @param path below `/v1/`, with its query if it has one. */
+  async ask(method: string, path: string, ask: TestAsk = {}): Promise<TestAnswer> {
+    const answer = await this.#node.handler(this.#request(method, path, ask))
+    if (!('body' in answer)) throw new Error(`${method} ${path} answered with an upgrade`)
+    return readAnswer(answer)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort()
+    await this.#node.stop()
+  }
+
+  #log(): Log {
+    const { log } = this.#options
+    if (log === undefined) return silentLog
+    return createLog({ level: 'trace', format: 'json', write: log, now: () => this.world.clock.now() })
+  }
+
+  #make(): ServerNode {
+    const { catalog, services = {}, store } = this.#options
+    const key = new Uint8Array(32).fill(7)
+    return new ServerNode({
+      world: this.world,
+      store: store?.(this.#medium) ?? openMemoryStore({ medium: this.#medium }),
+      settings: { ...settings, ...this.#options.settings },
+      autoSeal: staticSeal({ current: { id: 'test', key }, previous: null, entropy: this.world.entropy }),
+      catalog,
+      services,
+      pages: () => null,
+      onFatal: () => undefined,
+    })
+  }
+
+  #request(method: string, path: string, { body, token, headers = {}, address = '192.0.2.7' }: TestAsk): HttpRequest {
+    const [way = '', query = ''] = path.split('?')
+    const sent = token === undefined ? this.rootToken : token
+    return {
+      method,
+      path: `/v1/${way}`,
+      query,
+      headers: headersOf(
+        Object.entries({ ...(sent !== null && { 'x-vault-token': sent }), ...headers }).map(
+          ([name, value]) => [name.toLowerCase(), value] as const,
+        ),
+      ),
+      body: bodyOf(body),
+      peer: { transport: 'tcp', address, port: 4711, tls: null },
+      signal: this.#ending.signal,
+    }
+  }
+}
+
+function bodyOf(body: Json | undefined): Body {
+  const bytes = new TextEncoder().encode(body === undefined ? '' : JSON.stringify(body))
+  return {
+    length: bytes.length,
+    bytes: () => bytes,
+    async *stream() {
+      yield bytes
+    },
+  }
+}
+
+function readAnswer({ status, headers, body }: HttpResponse): TestAnswer {
+  if (body !== null && typeof body !== 'string' && !(body instanceof Uint8Array)) throw new Error('the answer streams')
+  const text = body === null ? '' : typeof body === 'string' ? body : new TextDecoder().decode(body)
+  const named = new Map(headers.map(([name, value]) => [name.toLowerCase(), value]))
+  const isJson = named.get('content-type')?.startsWith('application/json') ?? false
+  const parsed = text === '' ? null : isJson ? (JSON.parse(text) as Json) : text
+  const members = (parsed ?? {}) as { data?: Json; errors?: string[] }
+  return { status, headers: named, body: parsed, data: members.data ?? null, errors: members.errors ?? [] }
+}
+
+/** A server of these engines, started. */
+export async function openTestServer(options: TestServerOptions): Promise<TestServer> {
+  const server = new TestServer(options)
+  await server.start()
+  return server
+}
+
+/** A server with one engine, mounted: `path` ends in `/`, and for an auth method doesn't begin with `auth/`. */
+export async function openTestMount(
+  engine: AnyEngine,
+  { path = `${engine.type}/`, options, ...rest }: Omit<TestServerOptions, 'catalog'> & TestMountOptions = {},
+): Promise<TestServer> {
+  const server = await openTestServer({ ...rest, catalog: [engine, ...(rest.others ?? [])] })
+  const where = engine.kind === 'auth' ? 'sys/auth' : 'sys/mounts'
+  const body = { type: engine.type, ...(options && { options: { ...options } }) }
+  const { status, errors } = await server.ask('POST', `${where}/${path.slice(0, -1)}`, { body })
+  if (status !== 204) throw new Error(`${engine.type} can not be mounted: ${errors.join('; ')}`)
+  return server
+}
+
+export type TestMountOptions = {
+  readonly path?: string
+  readonly options?: Readonly<Record<string, string>>
+  /** More engines and methods that can be mounted. */
+  readonly others?: readonly AnyEngine[]
+}
