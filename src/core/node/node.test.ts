@@ -1,46 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { captured, text } from '#ground/fields/kit.ts'
-import { type Engine, rowOf } from '#backend/engine.ts'
-import { empty } from '#backend/reply.ts'
-import { jsonEntries, put, type View } from '#backend/storage.ts'
+import { notebook } from '#core/testing/engines.ts'
 import { openTestMount } from '#core/testing/mount.ts'
-
-const notes = jsonEntries<{ text: string }>('note/')
-const row = rowOf<View>()
-
-/** One path that keeps a text. */
-const notebook: Engine<View> = {
-  type: 'notebook',
-  kind: 'secret',
-  version: 'v1',
-  description: 'keeps notes',
-  codecs: [notes],
-  open: ({ view }) => view,
-  rows: [
-    row({
-      path: 'note/:name',
-      fields: { name: captured('Name of the note.'), text: text({ description: 'What it says.' }) },
-      help: { synopsis: 'A note.', description: 'A note.' },
-      operations: {
-        read: {
-          access: 'policy',
-          async handler(call, view) {
-            const found = await view.get(notes.key(call.input.name))
-            return found === null ? empty : { kind: 'data', data: found }
-          },
-        },
-        update: {
-          access: 'policy',
-          async handler(call, view) {
-            await view.commit([put(notes.key(call.input.name), { text: call.input.text })])
-            return empty
-          },
-        },
-      },
-    }),
-  ],
-}
 
 test('node: what was acknowledged is there after a restart, with its mount and the token', async () => {
   await using server = await openTestMount(notebook)

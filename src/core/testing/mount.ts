@@ -2,10 +2,11 @@ import { seconds } from '#ground/base/clock.ts'
 import { createLog, type Log, silentLog } from '#ground/base/log.ts'
 import { simWorld } from '#ground/base/world.ts'
 import { headersOf } from '#ground/http/headers.ts'
-import type { Body, HttpRequest, HttpResponse } from '#ground/http/message.ts'
+import { type Body, BodyError, type HttpRequest, type HttpResponse } from '#ground/http/message.ts'
 import type { Json } from '#ground/text/json.ts'
 import type { AnyEngine } from '#backend/engine.ts'
-import { type NodeOptions, ServerNode } from '#core/node/node.ts'
+import { AuditBlocked } from '#core/audit/broker.ts'
+import { auditFailedResponse, type NodeOptions, ServerNode } from '#core/node/node.ts'
 import { staticSeal } from '#core/seal/static.ts'
 import { MemoryMedium, openMemoryStore } from '#stores/memory/memory.ts'
 import type { Store } from '#stores/store.ts'
@@ -14,6 +15,8 @@ import type { Store } from '#stores/store.ts'
 export type TestAnswer = {
   readonly status: number
   readonly headers: ReadonlyMap<string, string>
+  /** The body as it goes over the wire: numbers keep their form there. */
+  readonly text: string
   readonly body: Json
   /** `data` of the envelope, null where there is none. */
   readonly data: Json
@@ -23,6 +26,8 @@ export type TestAnswer = {
 
 export type TestAsk = {
   readonly body?: Json
+  /** Instead of `body`: as it is. */
+  readonly text?: string
   /** Default: the root token; null sends none. */
   readonly token?: string | null
   readonly headers?: Readonly<Record<string, string>>
@@ -35,6 +40,8 @@ export type TestServerOptions = {
   readonly services?: Readonly<Record<string, unknown>>
   readonly settings?: Partial<NodeOptions['settings']>
   readonly seed?: number
+  /** Default: `static`, initialised and unsealed at `start`. With `shamir` the tests do both. */
+  readonly seal?: 'static' | 'shamir'
   /** Opens the store over what is kept; default: the memory store. Called again by `restart`. */
   readonly store?: (medium: MemoryMedium) => Store
   /** Gets each log line. */
@@ -80,7 +87,7 @@ export class TestServer {
 
   async start(): Promise<void> {
     await this.#node.start()
-    if (this.#node.state !== 'uninitialised') return
+    if (this.#node.state !== 'uninitialised' || this.#options.seal === 'shamir') return
     const none = { secretShares: 0, secretThreshold: 0, recoveryShares: 0, recoveryThreshold: 0 }
     this.rootToken = (await this.#node.init({ ...none, sent: new Set() })).rootToken
   }
@@ -96,7 +103,18 @@ export class TestServer {
   async ask(method: string, path: string, ask: TestAsk = {}): Promise<TestAnswer> {
     const answer = await this.#node.handler(this.#request(method, path, ask))
     if (!('body' in answer)) throw new Error(`${method} ${path} answered with an upgrade`)
-    return readAnswer(answer)
+    return readAnswer(this.#audited() ? answer : auditFailedResponse())
+  }
+
+  /** What the HTTP front does before it writes the answers of a tick. */
+  #audited(): boolean {
+    try {
+      this.#node.house?.audit.flush()
+      return true
+    } catch (error) {
+      if (error instanceof AuditBlocked) return false
+      throw error
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -117,7 +135,10 @@ export class TestServer {
       world: this.world,
       store: store?.(this.#medium) ?? openMemoryStore({ medium: this.#medium }),
       settings: { ...settings, ...this.#options.settings },
-      autoSeal: staticSeal({ current: { id: 'test', key }, previous: null, entropy: this.world.entropy }),
+      autoSeal:
+        this.#options.seal === 'shamir'
+          ? null
+          : staticSeal({ current: { id: 'test', key }, previous: null, entropy: this.world.entropy }),
       catalog,
       services,
       pages: () => null,
@@ -125,7 +146,8 @@ export class TestServer {
     })
   }
 
-  #request(method: string, path: string, { body, token, headers = {}, address = '192.0.2.7' }: TestAsk): HttpRequest {
+  #request(method: string, path: string, ask: TestAsk): HttpRequest {
+    const { token, headers = {}, address = '192.0.2.7' } = ask
     const [way = '', query = ''] = path.split('?')
     const sent = token === undefined ? this.rootToken : token
     return {
@@ -137,18 +159,21 @@ export class TestServer {
           ([name, value]) => [name.toLowerCase(), value] as const,
         ),
       ),
-      body: bodyOf(body),
+      body: bodyOf(ask.text ?? (ask.body === undefined ? '' : JSON.stringify(ask.body))),
       peer: { transport: 'tcp', address, port: 4711, tls: null },
       signal: this.#ending.signal,
     }
   }
 }
 
-function bodyOf(body: Json | undefined): Body {
-  const bytes = new TextEncoder().encode(body === undefined ? '' : JSON.stringify(body))
+function bodyOf(text: string): Body {
+  const bytes = new TextEncoder().encode(text)
   return {
     length: bytes.length,
-    bytes: () => bytes,
+    bytes(bytesMax) {
+      if (bytes.length > bytesMax) throw new BodyError('too-large', 'too large')
+      return bytes
+    },
     async *stream() {
       yield bytes
     },
@@ -162,7 +187,7 @@ function readAnswer({ status, headers, body }: HttpResponse): TestAnswer {
   const isJson = named.get('content-type')?.startsWith('application/json') ?? false
   const parsed = text === '' ? null : isJson ? (JSON.parse(text) as Json) : text
   const members = (parsed ?? {}) as { data?: Json; errors?: string[] }
-  return { status, headers: named, body: parsed, data: members.data ?? null, errors: members.errors ?? [] }
+  return { status, headers: named, text, body: parsed, data: members.data ?? null, errors: members.errors ?? [] }
 }
 
 /** A server of these engines, started. */
