@@ -64,6 +64,9 @@ const noteFolder = note({
   },
 })
 
+const shown = (input: Readonly<Record<string, unknown>>): Json =>
+  Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as Json
+
 /** What the handler got, as the answer. */
 const echoRow = note({
   path: 'echo/:name',
@@ -78,9 +81,9 @@ const echoRow = note({
   },
   help,
   operations: {
-    read: { access: 'policy', handler: call => ({ kind: 'data', data: { ...call.input, path: call.path } as Json }) },
-    update: { access: 'policy', handler: call => ({ kind: 'data', data: { ...call.input } as Json }) },
-    delete: { access: 'policy', handler: call => ({ kind: 'data', data: { ...call.input } as Json }) },
+    read: { access: 'policy', handler: call => ({ kind: 'data', data: shown(call.input) }) },
+    update: { access: 'policy', handler: call => ({ kind: 'data', data: shown(call.input) }) },
+    delete: { access: 'policy', handler: call => ({ kind: 'data', data: shown(call.input) }) },
   },
 })
 

@@ -70,6 +70,7 @@ export class TestServer {
   readonly #ending = new AbortController()
   #node: ServerNode
   rootToken = ''
+  #policies = 0
 
   constructor(options: TestServerOptions) {
     this.#options = options
@@ -115,6 +116,19 @@ export class TestServer {
       if (error instanceof AuditBlocked) return false
       throw error
     }
+  }
+
+  /**
+   * A token of a policy that holds these rules (HCL), made by the root token.
+   * @param more of the body of `auth/token/create`; its `policies` replace the policy.
+   */
+  async tokenWith(rules: string, more: Readonly<Record<string, Json>> = {}): Promise<string> {
+    const name = `test-${this.#policies++}`
+    const written = await this.ask('PUT', `sys/policies/acl/${name}`, { body: { policy: rules } })
+    if (written.status !== 204) throw new Error(written.errors.join('; '))
+    const made = await this.ask('POST', 'auth/token/create', { body: { policies: [name], ...more } })
+    if (made.status !== 200) throw new Error(made.errors.join('; '))
+    return (made.body as { auth: { client_token: string } }).auth.client_token
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
