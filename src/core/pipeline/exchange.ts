@@ -52,6 +52,7 @@ export class Exchange {
   #usesLeft: number | null = null
   #verdict: Verdict | null = null
   #call: RequestCall | null = null
+  #misfit: Fault | null = null
   #trail: AuditTrail | null = null
 
   constructor(options: PipelineOptions, house: House | null, request: HttpRequest, target: Target, id: string) {
@@ -167,14 +168,20 @@ export class Exchange {
     try {
       this.#parsed = parseInput(this.#row.fields, { values: this.#values, captures: this.#captures })
     } catch (error) {
-      if (error instanceof InvalidField) throw fault('request.invalid', error.message)
-      throw error
+      if (!(error instanceof InvalidField)) throw error
+      // Who may not ask isn't told what the path takes; only an existence check needs its fields before.
+      this.#misfit = fault('request.invalid', error.message)
+      if (this.#needsExistence(this.#row, this.#action)) throw this.#misfit
+      return this.#authorise()
     }
     this.#call = this.#makeCall()
-    if (this.#operation !== 'update' || this.#row.exists === undefined || this.#action.access !== 'policy')
-      return this.#authorise()
-    const exists = this.#row.exists(this.#call, this.#mount!.state)
+    if (!this.#needsExistence(this.#row, this.#action)) return this.#authorise()
+    const exists = this.#row.exists!(this.#call, this.#mount!.state)
     return exists instanceof Promise ? exists.then(is => this.#settle(is)) : this.#settle(exists)
+  }
+
+  #needsExistence(row: Row<unknown>, action: Action<unknown>): boolean {
+    return this.#operation === 'update' && row.exists !== undefined && action.access === 'policy'
   }
 
   #settle(exists: boolean): Maybe<Answer> {
@@ -220,6 +227,7 @@ export class Exchange {
     if (this.#row === null) throw fault('path.unsupported', 'unsupported path')
     if (this.#operation !== 'help') {
       if (this.#action === null) throw fault('operation.unsupported', 'unsupported operation')
+      if (this.#misfit !== null) throw this.#misfit
       this.#options.quotas.beforeHandler(this.#mount, this.#target.path)
     }
     this.#audit(null)
@@ -228,7 +236,7 @@ export class Exchange {
 
   /** A rule bounds the page: what the request says of `limit` counts no more. */
   #limitPage(limit: number): void {
-    if (this.#row === null || !Object.hasOwn(this.#row.fields, 'limit')) return
+    if (this.#row === null || this.#misfit !== null || !Object.hasOwn(this.#row.fields, 'limit')) return
     this.#values = { ...this.#values, limit }
     this.#parsed = parseInput(this.#row.fields, { values: this.#values, captures: this.#captures })
     this.#call = this.#makeCall()
