@@ -1,7 +1,7 @@
 import type { Maybe } from '#ground/base/brand.ts'
 import type { Instant } from '#ground/base/clock.ts'
 import { captured, int, object } from '#ground/fields/kit.ts'
-import { canonicalJson, type Json, type JsonObject, NumberLiteral, RawJson } from '#ground/text/json.ts'
+import { canonicalJson, type Json, type JsonObject, RawJson } from '#ground/text/json.ts'
 import { mergePatch } from '#ground/text/json-merge.ts'
 import { parseJson } from '#ground/text/json-parse.ts'
 import { formatRfc3339Nano } from '#ground/text/time.ts'
@@ -36,6 +36,8 @@ type DataInput = {
   readonly options: JsonObject | undefined
 }
 
+type VersionCall = Call<Pick<DataInput, 'path' | 'version'>>
+
 /** The five members that every answer about a version has. */
 export function versionInfo(version: Version, entry: SecretEntry): { readonly [key: string]: Json } {
   return {
@@ -50,15 +52,16 @@ export function versionInfo(version: Version, entry: SecretEntry): { readonly [k
 // The answer of a current version depends on its entry alone, unless it deletes itself some day.
 const currentReplies = new WeakMap<SecretEntry, Reply>()
 
-function read(call: Call<DataInput>, state: KvState): Maybe<Reply> {
+/** A version, or 404: bare for what never was, with the metadata for what was deleted. */
+export function read(call: VersionCall, state: KvState): Maybe<Reply> {
   const entry = state.parts.view.get(secretKey(call.input.path))
   return entry instanceof Promise ? entry.then(one => shown(one, call, state)) : shown(entry, call, state)
 }
 
-function shown(entry: SecretEntry | null, call: Call<DataInput>, state: KvState): Maybe<Reply> {
+function shown(entry: SecretEntry | null, call: VersionCall, state: KvState): Maybe<Reply> {
   if (entry === null) return missing
   const asked = call.input.version
-  if (asked === 0 || asked === entry.currentVersion) return current(entry, call.now())
+  if (asked <= 0 || asked === entry.currentVersion) return current(entry, call.now())
   const version = entry.versions.find(one => one.version === asked)
   if (version === undefined) return missing
   if (isDeleted(version, call.now())) return gone(version, entry)
@@ -90,11 +93,19 @@ const gone = (version: Version, entry: SecretEntry): Reply => ({
 })
 
 function readCas(options: JsonObject | undefined): number | null {
-  const cas = options?.['cas']
-  if (cas === undefined || cas === null) return null
-  const number = cas instanceof NumberLiteral ? Number.NaN : typeof cas === 'boolean' ? Number.NaN : Number(cas)
-  if (!Number.isInteger(number)) throw fault('request.invalid', 'error parsing check-and-set parameter')
+  const cas = options !== undefined && Object.hasOwn(options, 'cas') ? options['cas'] : undefined
+  if (cas === undefined) return null
+  // What Go's weak decoding makes a whole number: null and "" are 0, true is 1, text is read with its base.
+  if (cas === null || cas === '') return 0
+  const text = typeof cas === 'boolean' ? String(Number(cas)) : typeof cas === 'object' ? '' : String(cas)
+  const number = /^[+-]?(?:0x[\da-f]+|0b[01]+|0o?[0-7]*|[1-9]\d*)$/i.test(text) ? goInteger(text) : Number.NaN
+  if (!Number.isSafeInteger(number)) throw fault('request.invalid', 'error parsing check-and-set parameter')
   return number
+}
+
+function goInteger(text: string): number {
+  const digits = text.replace(/^[+-]/, '').replace(/^0o?(?=[0-7])/i, '0o')
+  return text.startsWith('-') ? -Number(digits) : Number(digits)
 }
 
 function checkCas(options: JsonObject | undefined, entry: SecretEntry | null, config: KvConfig): void {
@@ -135,6 +146,7 @@ function appended(
 
 function write(call: Call<DataInput>, state: KvState): Promise<Reply> | Reply {
   const { data, path } = call.input
+  if (path === '') throw fault('request.invalid', 'missing path')
   if (data === undefined) throw fault('request.invalid', 'no data provided')
   const config = readConfig(state)
   if (config instanceof Promise) return config.then(one => store(call, state, path, canonicalJson(data), one))
@@ -162,12 +174,13 @@ async function patch(call: Call<DataInput>, state: KvState): Promise<Reply> {
   if (data === undefined) throw fault('request.invalid', 'no data provided')
   const config = await readConfig(state)
   const result = await state.parts.view.update<SecretEntry, Reply | SecretEntry>(secretKey(path), now => {
-    const version = now?.versions.at(-1)
-    if (!now || version === undefined) return { result: missing }
+    if (!now) return { result: missing }
+    checkCas(options, now, config)
+    const version = now.versions.at(-1)
+    if (version === undefined) return { result: missing }
     if (isDeleted(version, call.now()) || now.text === null) {
       return { result: { kind: 'data', status: 404, data: versionInfo(version, now) } }
     }
-    checkCas(options, now, config)
     const merged = canonicalJson(mergePatch(parseJson(now.text), data))
     const next = appended(path, now, merged, config, call.now())
     return { ...next, result: next.entry }
@@ -203,16 +216,10 @@ export function changed(state: KvState, type: string, path: string, call: Call, 
   })
 }
 
-const rootWarning = 'Non-listing operations on the root of a K/V v2 mount are not supported.'
+export const rootWarning = 'Non-listing operations on the root of a K/V v2 mount are not supported.'
 const onRoot = (): Reply => ({ kind: 'data', status: 404, data: null, warnings: [rootWarning] })
 
 export const dataRows = [
-  row({
-    path: 'data',
-    fields: {},
-    operations: { read: { access: 'policy', summary: 'Not a secret.', handler: onRoot } },
-    help: { synopsis: 'Not a secret: name one below data/.', description: '' },
-  }),
   row({
     path: 'data/*path',
     fields,

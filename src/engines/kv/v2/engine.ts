@@ -1,24 +1,40 @@
 import type { Engine } from '#backend/engine.ts'
 import type { Reply } from '#backend/reply.ts'
 import { captured } from '#ground/fields/kit.ts'
+import type { Call } from '#backend/call.ts'
 import { configRows } from './config.ts'
-import { dataRows } from './data.ts'
+import { dataRows, rootWarning } from './data.ts'
 import { metadataRows } from './metadata.ts'
 import { secretCodec, versionCodec } from './secret.ts'
 import { configEntries, type KvState, row } from './state.ts'
+import { subkeyRows } from './subkeys.ts'
 import { versionRows } from './versions.ts'
 
-const invalidPath =
-  "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to use. If using the Vault CLI, use 'vault kv get' for this operation."
+const invalidPath = (verb: string): string =>
+  `Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to use. If using the Vault CLI, use 'vault kv ${verb}' for this operation.`
 
-const wrong = (): Reply => ({ kind: 'data', status: 404, data: null, warnings: [invalidPath] })
-const action = { access: 'policy', summary: 'Not a path of kv version 2.', handler: wrong } as const
+const roots: readonly string[] = ['data', 'metadata', 'delete', 'undelete', 'destroy', 'subkeys']
 
 /** Whatever is no path of version 2 is most often one of version 1: the answer says so. */
+const wrong = (verb: string) => ({
+  access: 'policy' as const,
+  summary: 'Not a path of kv version 2.',
+  handler(call: Call<{ readonly path: string }>): Reply {
+    const warning = roots.includes(call.input.path) ? rootWarning : invalidPath(verb)
+    return { kind: 'data', status: 404, data: null, warnings: [warning] }
+  },
+})
+
 const elsewhere = row({
   path: '*path',
   fields: { path: captured('A path that version 2 does not have.') },
-  operations: { read: action, update: action, patch: action, delete: action, list: action },
+  operations: {
+    read: wrong('get'),
+    update: wrong('put'),
+    patch: wrong('patch'),
+    delete: wrong('delete'),
+    list: wrong('list'),
+  },
   help: {
     synopsis: 'Not a path of kv version 2.',
     description: 'Secrets are below data/, their metadata below metadata/.',
@@ -34,6 +50,6 @@ export const kvV2: Engine<KvState> = {
   codecs: [secretCodec, versionCodec, configEntries],
   options: { version: ['2'] },
   serves: options => options['version'] === '2',
-  rows: [...dataRows, ...versionRows, ...metadataRows, ...configRows, elsewhere],
+  rows: [...dataRows, ...versionRows, ...subkeyRows, ...metadataRows, ...configRows, elsewhere],
   open: parts => ({ parts }),
 }

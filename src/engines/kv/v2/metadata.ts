@@ -1,12 +1,12 @@
 import type { Maybe } from '#ground/base/brand.ts'
 import type { Seconds } from '#ground/base/clock.ts'
-import { captured, int, object, optionalBool, optionalInt, signedDuration, text } from '#ground/fields/kit.ts'
+import { captured, durationSeconds, int, object, optionalBool, optionalInt, text } from '#ground/fields/kit.ts'
 import { formatGoDuration } from '#ground/text/duration.ts'
-import type { Json, JsonObject } from '#ground/text/json.ts'
+import { type Json, type JsonObject, NumberLiteral } from '#ground/text/json.ts'
 import { formatRfc3339Nano } from '#ground/text/time.ts'
 import type { Call } from '#backend/call.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
-import { fault } from '#protocol/fault.ts'
+import { fault, multiError } from '#protocol/fault.ts'
 import { changed } from './data.ts'
 import { newSecret, type SecretEntry, secretCodec, secretKey, versionCodec, versionsFolder } from './secret.ts'
 import { type KvState, readConfig, row } from './state.ts'
@@ -15,7 +15,7 @@ const fields = {
   path: captured('Location of the secret, or of a folder.'),
   max_versions: optionalInt({ description: 'Versions kept; 0 = as the mount says.' }),
   cas_required: optionalBool({ description: 'Every write must say which version it replaces.' }),
-  delete_version_after: signedDuration({ description: 'Versions delete themselves after this.' }),
+  delete_version_after: durationSeconds({ description: 'Versions delete themselves after this.' }),
   custom_metadata: object({ description: 'Up to 64 texts of your own; replaced as a whole.' }),
   after: text({ description: 'List after this name.', from: 'query' }),
   limit: int({ description: 'List at most so many; 0 = all.', from: 'query' }),
@@ -75,21 +75,31 @@ function info(entry: SecretEntry): JsonObject {
 const textMax = 512
 const keyMax = 128
 const keysMax = 64
-const printable = /^[^\p{C}]*$/u
+// Go's unicode.IsPrint: of the spaces only the plain one.
+const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]*$/u
+const refused = 'custom_metadata validation failed'
 
-/** @source openbao builtin/logical/kv/custom_metadata.go */
-function checkCustom(custom: Readonly<Record<string, string>>): void {
-  const refuse = (why: string) => fault('request.invalid', `custom_metadata validation failed: ${why}`)
-  const entries = Object.entries(custom)
-  if (entries.length > keysMax) throw refuse(`payload must contain at most ${keysMax} keys, provided ${entries.length}`)
-  for (const [key, value] of entries) {
-    if (key.length === 0 || key.length > keyMax)
-      throw refuse(`length of key "${key.slice(0, keyMax)}" is ${key.length} but must be 0 < len(key) <= ${keyMax}`)
-    if (value.length === 0 || value.length > textMax)
-      throw refuse(`length of value for key "${key}" is ${value.length} but must be 0 < len(value) <= ${textMax}`)
-    if (!printable.test(key)) throw refuse('a key contains unprintable characters')
-    if (!printable.test(value)) throw refuse(`value for key "${key}" contains unprintable characters`)
-  }
+/** All that is wrong with them, in one text. @source openbao builtin/logical/kv/path_metadata.go validateCustomMetadata */
+function checkCustom(entries: readonly (readonly [key: string, value: string])[]): void {
+  const problems =
+    entries.length > keysMax
+      ? [`payload must contain at most ${keysMax} keys, provided ${entries.length}`]
+      : entries.flatMap(([key, value]) => entryProblems(key, value))
+  if (problems.length === 0) return
+  throw fault('request.invalid', multiError(problems.map(problem => `${refused}: ${problem}`)))
+}
+
+function entryProblems(key: string, value: string): string[] {
+  const problems: string[] = []
+  const [keyBytes, valueBytes] = [Buffer.byteLength(key), Buffer.byteLength(value)]
+  const shown = JSON.stringify(key.slice(0, 2 * keyMax))
+  if (keyBytes === 0 || keyBytes > keyMax)
+    problems.push(`length of key ${shown} is ${keyBytes} but must be 0 < len(key) <= ${keyMax}`)
+  if (valueBytes === 0 || valueBytes > textMax)
+    problems.push(`length of value for key ${shown} is ${valueBytes} but must be 0 < len(value) <= ${textMax}`)
+  if (!printable.test(key)) problems.push(`key ${shown} contains unprintable characters`)
+  if (!printable.test(value)) problems.push(`value for key ${shown} contains unprintable characters`)
+  return problems
 }
 
 type Changes = Partial<Pick<SecretEntry, 'maxVersions' | 'casRequired' | 'deleteVersionAfter' | 'customMetadata'>>
@@ -107,9 +117,10 @@ function sentChanges({ input, sent }: MetadataCall): Changes {
 /** Without a known field nothing is made. */
 async function write(call: MetadataCall, state: KvState): Promise<Reply> {
   const { path, custom_metadata: custom } = call.input
+  if (path === '') throw fault('request.invalid', 'missing path')
   const changes: Changes = {
     ...sentChanges(call),
-    ...(custom !== undefined && { customMetadata: customTexts({}, custom) }),
+    ...(custom !== undefined && { customMetadata: customTexts(custom) }),
   }
   if (Object.keys(changes).length === 0) return empty
   const version = await state.parts.view.update<SecretEntry, number>(secretKey(path), now => {
@@ -136,11 +147,12 @@ const resets: Readonly<Record<string, Changes>> = {
 /** A merge: null resets a field, and inside custom_metadata removes a key. */
 async function patch(call: MetadataCall, state: KvState): Promise<Reply> {
   const { path, custom_metadata: custom } = call.input
+  if (path === '') throw fault('request.invalid', 'missing path')
   let changes = sentChanges(call)
   for (const name of call.nulls) changes = { ...changes, ...resets[name] }
   const result = await state.parts.view.update<SecretEntry, number | null>(secretKey(path), now => {
     if (!now) return { result: null }
-    const merged = custom === undefined ? {} : { customMetadata: customTexts(now.customMetadata ?? {}, custom) }
+    const merged = custom === undefined ? {} : { customMetadata: mergedTexts(now.customMetadata, custom) }
     return { entry: { ...now, ...changes, ...merged, updatedAt: call.now() }, result: now.currentVersion }
   })
   if (result === null) return missing
@@ -148,17 +160,35 @@ async function patch(call: MetadataCall, state: KvState): Promise<Reply> {
   return withCasWarning(call, state)
 }
 
+/** As Go's weak decoding makes texts: null is empty, and so refused; true is 1. */
+function customTexts(sent: JsonObject): SecretEntry['customMetadata'] {
+  const texts = new Map(Object.entries(sent).map(([key, value]) => [key, textOf(key, value)]))
+  return checkedTexts(texts)
+}
+
 /** Texts over texts; null takes a key away. */
-function customTexts(before: Readonly<Record<string, string>>, sent: JsonObject): Readonly<Record<string, string>> {
-  const merged: Record<string, string> = { ...before }
+function mergedTexts(before: SecretEntry['customMetadata'], sent: JsonObject): SecretEntry['customMetadata'] {
+  const merged = new Map(Object.entries(before ?? {}))
   for (const [key, value] of Object.entries(sent)) {
-    if (value === null) delete merged[key]
-    else if (typeof value === 'object')
-      throw fault('request.invalid', `custom_metadata validation failed: the value of "${key}" is not a string`)
-    else merged[key] = String(value)
+    if (value === null) merged.delete(key)
+    else merged.set(key, textOf(key, value))
   }
-  checkCustom(merged)
-  return merged
+  return checkedTexts(merged)
+}
+
+// None is null, never `{}`, and keys stand in order: that is what clients are shown.
+function checkedTexts(texts: ReadonlyMap<string, string>): SecretEntry['customMetadata'] {
+  checkCustom([...texts])
+  const sorted = [...texts].sort(([a], [b]) => (a < b ? -1 : 1))
+  return sorted.length === 0 ? null : Object.fromEntries(sorted)
+}
+
+function textOf(key: string, value: Json): string {
+  if (value === null) return ''
+  if (typeof value === 'boolean') return value ? '1' : '0'
+  if (value instanceof NumberLiteral) return value.text
+  if (typeof value !== 'object') return String(value)
+  throw fault('request.invalid', `${refused}: the value of ${JSON.stringify(key)} is not a string`)
 }
 
 /** Every version and the metadata, for good. */

@@ -24,7 +24,7 @@ export type SecretEntry = {
   readonly versions: readonly Version[]
   readonly maxVersions: number
   readonly casRequired: boolean
-  /** 0 = not set; negative = never. */
+  /** 0 = not set. */
   readonly deleteVersionAfter: Seconds
   readonly customMetadata: Readonly<Record<string, string>> | null
   /** Canonical JSON of the current version; null when it is destroyed, or there is none. */
@@ -104,7 +104,7 @@ export const retention = (config: KvConfig, entry: SecretEntry): number =>
 
 /** When a version written now deletes itself: the smaller of both; a negative one of the mount turns it off. */
 export function deletionTime(config: KvConfig, entry: SecretEntry, now: Instant): Instant | null {
-  if (config.deleteVersionAfter < 0 || entry.deleteVersionAfter < 0) return null
+  if (config.deleteVersionAfter < 0) return null
   const set = [config.deleteVersionAfter, entry.deleteVersionAfter].filter(after => after > 0)
   return set.length === 0 ? null : instant(now + Math.min(...set) * 1000)
 }
