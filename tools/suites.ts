@@ -1,4 +1,5 @@
 import { globSync } from 'node:fs'
+import { prepareClients } from '../test/clients/clients.ts'
 import { type Kind, prepare, unable as unableTo } from '../test/cluster/prepare.ts'
 
 export type SuiteName = 'unit' | 'isolated' | 'pods' | 'crash'
@@ -38,7 +39,10 @@ export const suites: Readonly<Record<SuiteName, Suite>> = {
     flags: ['--test-isolation=process', '--test-force-exit', '--test-concurrency=2', '--test-timeout=120000'],
     silenceMs: 150_000,
     unable: nobody,
-    prepare: cluster('api'),
+    async prepare(say) {
+      await cluster('api')(say)
+      await prepareClients(say)
+    },
   },
   pods: {
     name: 'pods',

@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path'
  * its last line, and counts the test as failed when `CI=true`.
  * @returns false when it is there, else the reason.
  */
-export function missing(need: 'go' | 'root' | 'docker'): string | false {
+export function missing(need: 'go' | 'root' | 'docker' | 'python3' | 'curl' | 'setpriv'): string | false {
   if (need === 'root') return process.getuid?.() === 0 ? false : 'needs root'
   const folders = (process.env['PATH'] ?? '').split(delimiter)
   if (need === 'go') folders.push('/usr/local/go/bin')

@@ -73,6 +73,18 @@ export function nodeBinaries(): Artifact {
   }
 }
 
+type PlainProgram = { name: string; folder: string; what: string; packages: number }
+
+/** One Go program of the tests, from a folder with `go.mod`, `go.sum` and `main.go`; the binary has the artifact's name. */
+export function plainProgram({ name, folder: cwd, what, packages }: PlainProgram): Artifact {
+  const ldflags = linker.plain
+  return {
+    name,
+    key: keyOf([...flags, compiler, ldflags, ...sourceFiles(cwd, ['go.mod', 'go.sum', 'main.go'])]),
+    make: (folder, say, signal) => build({ what, packages, cwd, ldflags, out: join(folder, name) }, say, signal),
+  }
+}
+
 type Build = {
   what: string
   /** How many packages a build from nothing compiles, about. Only for the progress lines. */
