@@ -50,7 +50,10 @@ export const pythonClient: Client = {
     },
   }),
   unable: () => needsLinux() || missing('python3') || oldPython(),
-  command: folder => ({ argv: ['python3', '-B', '-s', at('python/walk.py')], env: { PYTHONPATH: folder } }),
+  command: folder => ({
+    argv: [python('sys') ?? 'python3', '-B', '-s', at('python/walk.py')],
+    env: { PYTHONPATH: folder },
+  }),
 }
 
 /** node-vault, the client of JavaScript programs. */
@@ -93,11 +96,15 @@ async function install(
 /** The pinned packages want 3.10; pip is needed only to install them. */
 function oldPython(): string | false {
   const isThere = existsSync(folderOf(pythonClient.artifact()))
-  const imports = isThere ? 'sys' : 'sys, pip'
+  return python(isThere ? 'sys' : 'sys, pip') === null ? 'needs Python 3.10 or later with pip' : false
+}
+
+/** The interpreter itself: what is on the PATH may be a version manager's script, which looks into HOME. */
+function python(imports: string): string | null {
+  const program = `import ${imports}; print(sys.executable); sys.exit(sys.version_info < (3, 10))`
   try {
-    execFileSync('python3', ['-c', `import ${imports}; sys.exit(sys.version_info < (3, 10))`], { stdio: 'ignore' })
-    return false
+    return execFileSync('python3', ['-c', program], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
   } catch {
-    return 'needs Python 3.10 or later with pip'
+    return null
   }
 }

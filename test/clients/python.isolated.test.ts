@@ -12,7 +12,8 @@ const done = gave({ status: 204 })
 
 const denied = refused('Forbidden', '1 error occurred:\n\t* permission denied\n\n')
 const noToken = refused('Forbidden', '2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n')
-const unsupported = refused('InvalidPath', '1 error occurred:\n\t* unsupported path\n\n')
+/** What the server hasn't yet, and says so: a row for it changes when it has. */
+const notServed = refused('InvalidPath', '1 error occurred:\n\t* unsupported path\n\n')
 const sealed = refused('VaultDown', 'Vault is sealed')
 
 const data = (expected: Expected): Outcome => gave({ data: expected })
@@ -73,7 +74,7 @@ testWalk('hvac', pythonClient, [
   ['mount option', gave('2')],
   ['mount tune', done],
   ['mount tuning read', data({ default_lease_ttl: 1800, max_lease_ttl: 7200, description: 'new' })],
-  ['mount move', unsupported],
+  ['mount move', notServed],
   ['mount disable', done],
 
   ['kv v2 list of nothing', nothing],
@@ -151,7 +152,7 @@ testWalk('hvac', pythonClient, [
   ['refused write', denied],
   ['capabilities of self', data({ 'secret/data/app/x': ['read'], 'secret/data/top': ['deny'] })],
   ['capabilities by accessor', data({ 'secret/data/app/x': ['read'], capabilities: ['read'] })],
-  ['capabilities of a token', unsupported],
+  ['capabilities of a token', notServed],
   ['capabilities of root', data({ any: ['root'] })],
   ['token revoke self', done],
   ['token revoked', noToken],
@@ -214,9 +215,9 @@ testWalk('hvac', pythonClient, [
   ],
 
   ['path without a mount', gave(null)],
-  ['path that sys has not', unsupported],
+  ['path that sys has not', notServed],
   ['wrapping', invalid('response wrapping is not supported: leave out the X-Vault-Wrap-TTL header')],
-  ['lease renew', unsupported],
+  ['lease renew', notServed],
 
   ['seal', done],
   ['sealed read', sealed],

@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	vault "github.com/hashicorp/vault/api"
@@ -21,6 +23,19 @@ var (
 	ctx = context.Background()
 	out = json.NewEncoder(os.Stdout)
 )
+
+// Counts what goes over the wire: the SDK tries again by itself.
+type counting struct {
+	http.RoundTripper
+	requests *atomic.Int64
+}
+
+func (it counting) RoundTrip(request *http.Request) (*http.Response, error) {
+	it.requests.Add(1)
+	return it.RoundTripper.RoundTrip(request)
+}
+
+var requests atomic.Int64
 
 type report struct {
 	Step   string `json:"step"`
@@ -90,6 +105,7 @@ func clientOf(address, token string) *vault.Client {
 	config := vault.DefaultConfig()
 	config.Address = address
 	config.MinRetryWait, config.MaxRetryWait = time.Millisecond, time.Millisecond
+	config.HttpClient.Transport = counting{config.HttpClient.Transport, &requests}
 	client, err := vault.NewClient(config)
 	if err != nil {
 		panic(err)
@@ -164,6 +180,8 @@ func mounts(c *vault.Client) {
 	step("which mount a path is in", func() (*vault.Secret, error) {
 		return c.Logical().Read("sys/internal/ui/mounts/secret/app/db")
 	})
+	step("which mounts there are to use", func() (*vault.Secret, error) { return c.Logical().Read("sys/internal/ui/mounts") })
+	step("an answer without an envelope", func() (*vault.Secret, error) { return c.Logical().Read("sys/seal-status") })
 	do("mount move", func() error { return sys.Remount("more", "other") })
 	do("mount disable", func() error { return sys.Unmount("more") })
 	step("mount get after", func() (*vault.MountOutput, error) { return sys.GetMount("more") })
@@ -314,6 +332,7 @@ func tokens(c *vault.Client) {
 	step("token of two uses: first", e.Auth().Token().LookupSelf)
 	step("token of two uses: second", e.Auth().Token().LookupSelf)
 	step("token of two uses: third", e.Auth().Token().LookupSelf)
+	step("token of a role", func() (*vault.Secret, error) { return t.CreateWithRole(&vault.TokenCreateRequest{}, "role") })
 	step("token batch", create(vault.TokenCreateRequest{Type: "batch", TTL: "1h"}))
 	family := step("token of a family", func() (*vault.Secret, error) { return t.Create(&vault.TokenCreateRequest{}) })
 	parent := clientOf(c.Address(), family.Auth.ClientToken)
@@ -415,6 +434,14 @@ func end(c *vault.Client, made *vault.InitResponse) {
 	sys := c.Sys()
 	do("seal", sys.Seal)
 	step("sealed read", func() (*vault.KVSecret, error) { return c.KVv2("secret").Get(ctx, "top") })
+	before := requests.Load()
+	step("how often a sealed server was asked", func() (int64, error) {
+		_, err := c.Logical().Read("secret/data/top")
+		if err == nil {
+			return 0, errors.New("it answered")
+		}
+		return requests.Load() - before, nil
+	})
 	step("sealed health", sys.Health)
 	step("sealed status", sys.SealStatus)
 	for _, key := range made.Keys[1:] {
