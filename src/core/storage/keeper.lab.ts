@@ -51,12 +51,12 @@ export function openKeeperLab(options: KeeperLabOptions): KeeperLab {
     ...options.keeper,
   })
   const settle = async <T>(work: Promise<T>): Promise<T> => {
-    let isDone = false
+    const progress = { isDone: false }
     const done = (): void => {
-      isDone = true
+      progress.isDone = true
     }
     work.then(done, done)
-    for (let ms = 0; !isDone && ms < 10_000; ms++) await world.clock.advance(1)
+    for (let ms = 0; !progress.isDone && ms < 10_000; ms++) await world.clock.advance(1)
     return work
   }
   return { keeper, store, clock: world.clock, medium, failures, settle }

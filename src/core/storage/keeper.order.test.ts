@@ -36,6 +36,14 @@ type Sent = { readonly entry: string | null; isAcknowledged: boolean }
 class History {
   readonly #byKey = new Map<string, Sent[]>()
 
+  /** Begins with what is there. */
+  async readFrom(lab: KeeperLab, keys: readonly string[]): Promise<void> {
+    for (const key of keys) {
+      const entry = (await lab.keeper.get(key, textCodec)) as string | null
+      this.#byKey.set(key, [{ entry, isAcknowledged: true }])
+    }
+  }
+
   of(key: string): Sent[] {
     const known = this.#byKey.get(key) ?? [{ entry: null, isAcknowledged: true }]
     this.#byKey.set(key, known)
@@ -101,7 +109,7 @@ async function play(lab: KeeperLab, script: readonly Step[], history: History): 
         const sent: Sent[] = []
         const work = keeper.update(one.key, textCodec, now => {
           assert.equal(now, history.newest(one.key), 'an update sees the newest entry')
-          const entry = `${label} after ${now === null ? 'nothing' : String(now).slice(0, 12)}`.padEnd(one.bytes, 'u')
+          const entry = `${label} after ${history.newest(one.key)?.slice(0, 12)}`.padEnd(one.bytes, 'u')
           sent.push(history.add(one.key, entry))
           return { entry, result: null }
         })
@@ -181,6 +189,35 @@ for (const kind of ['memory', 'lagging'] as const) {
         const lab = openKeeperLab({ kind, medium, seed, fault })
         const history = new History()
         await play(lab, script, history)
+        await lab.settle(lab.store.close())
+        await assertKept(medium, history)
+      }),
+      { numRuns: 150 },
+    )
+  })
+
+  test(`${kind}: a sweep beside writes removes what a crash left, and nothing else`, async () => {
+    const at = fc.integer({ min: 1, max: 12 })
+    await fc.assert(
+      fc.asyncProperty(steps, at, steps, fc.nat(), async (script, failing, later, seed) => {
+        const medium = new MemoryMedium()
+        const fault: FaultPlan = { call: 'commit', at: failing, isApplied: true }
+        const crashed = openKeeperLab({ kind, medium, seed, fault })
+        const before = new History()
+        await play(crashed, script, before)
+        await crashed.settle(crashed.store.close())
+
+        const found = openKeeperLab({ kind: 'memory', medium })
+        const history = new History()
+        await history.readFrom(found, [...before.keys(), ...pair])
+        await found.store.close()
+
+        const lab = openKeeperLab({ kind, medium, seed: seed + 1 })
+        const swept = lab.keeper.sweep(new AbortController().signal)
+        await play(lab, later, history)
+        await lab.settle(swept)
+        await lab.clock.advance(200)
+        assert.deepEqual(partsOn(medium), partsNamed(medium))
         await lab.settle(lab.store.close())
         await assertKept(medium, history)
       }),
