@@ -43,7 +43,6 @@ export type Held = {
   readonly leaseId: string
   readonly secretType: string
   readonly internal: Json
-  readonly data: Json
   readonly issuedAt: Instant
   readonly expiresAt: Instant
   /** What the caller asked for; 0 = not said. */
@@ -63,7 +62,16 @@ export type Granted = {
   readonly ttl: Seconds
   readonly maxTtl: Seconds
   readonly period?: Seconds
+  /** Groups of the outside that the login's alias is in now; absent = as before. */
+  readonly groupAliases?: readonly Alias[]
   readonly warnings?: readonly string[]
+}
+
+/** `revoke` must bear being called twice. What both throw is shown to operators: the system's own words, no secret. */
+export type LeaseKind<S> = {
+  /** Absent: the lease can't be renewed. */
+  renew?(held: Held, state: S): Promise<Granted>
+  revoke(held: Held, state: S): Promise<void>
 }
 
 export type TokenKey = string & { readonly tokenKey: unique symbol }
@@ -94,6 +102,8 @@ export type Action<S, F extends Fields = Fields> = {
   readonly namespaces?: 'any' | 'root'
   readonly audit?: false
   readonly wrappable?: false
+  /** May answer with a lease: quotas on leases are charged before the handler, and a standby forwards it. */
+  readonly leases?: true
   /** No 90 s limit: streams and subscriptions. */
   readonly deadline?: false
   /** What the CLI's and OpenAPI's reader is told of this operation, one sentence. */
@@ -149,13 +159,13 @@ export type Engine<S> = {
   readonly needs?: readonly string[]
   open(parts: Parts): Maybe<S>
   close?(state: S): Maybe<void>
-  readonly leases?: Readonly<
-    Record<string, { renew?(held: Held, state: S): Promise<Granted>; revoke(held: Held, state: S): Promise<void> }>
-  >
+  /** Kinds of secrets that end. A fault `request.invalid` or `path.unsupported` from `revoke` is final: no more tries. */
+  readonly leases?: Readonly<Record<string, LeaseKind<S>>>
   /** null: the login can't be renewed any more, answer 204 and extend nothing. Throws a fault to refuse. */
   renewLogin?(held: HeldLogin, state: S): Maybe<Granted | 'unchanged' | null>
-  readonly intents?: Readonly<Record<string, { undo(entry: Json, state: S): Promise<void> }>>
-  readonly alarms?: Readonly<Record<string, { fire(id: string, state: S): Promise<void> }>>
+  /** Must bear being called twice, and for effects that never came to be. */
+  readonly intents?: Readonly<Record<string, { undo(entry: Json, state: S, signal: AbortSignal): Promise<void> }>>
+  readonly alarms?: Readonly<Record<string, { fire(id: string, state: S, signal: AbortSignal): Promise<void> }>>
   tokenEnded?(token: TokenKey, state: S): Promise<void>
   /** Another node wrote these keys (below the mount), or nobody knows which. */
   invalidate?(keys: readonly string[] | 'all', state: S): void

@@ -50,6 +50,14 @@ export type Outcome =
       /** Settled in the commit that registers the lease. */
       readonly settles?: IntentId
     }
+  /** A renewed lease, already made by `core/leases`. */
+  | {
+      readonly kind: 'renewed'
+      readonly leaseId: string
+      readonly renewable: boolean
+      readonly ttl: Seconds
+      readonly data: Json | null
+    }
   /** A token for whoever the auth method found. */
   | { readonly kind: 'login'; readonly login: Login }
   /** A token as asked for by `auth/token/create`. */

@@ -35,11 +35,27 @@ export type Page = {
   readonly more: boolean
 }
 
-/** What `update`'s function decides; leave `entry` out to change nothing. */
-export type Change<E, R> = { readonly entry?: E | null; readonly also?: Batch; readonly result: R }
-
 /** Names an intent until it is settled or undone. */
 export type IntentId = string & { readonly intent: unique symbol }
+
+/** What belongs to a commit beside entries: it happens with them or not at all. */
+export type Effects = {
+  /** What was intended is done and kept: nothing undoes it any more. Refused when it was undone already. */
+  readonly settles?: IntentId
+  /**
+   * Durable due times: the active node calls the engine's `alarms[kind]` once at or after `at`, and again until it
+   * succeeds. An alarm of the same kind and id is replaced; null cancels it.
+   */
+  readonly alarms?: readonly { readonly kind: string; readonly id: string; readonly at: Instant | null }[]
+}
+
+/** What `update`'s function decides; leave `entry` out to change nothing. */
+export type Change<E, R> = {
+  readonly entry?: E | null
+  readonly also?: Batch
+  readonly effects?: Effects
+  readonly result: R
+}
 
 /**
  * Everything a mount may see of the store: its own prefix, decrypted, decoded, cached. A resolved write is durable
@@ -57,17 +73,16 @@ export interface View {
    * throws is thrown, and nothing is written.
    */
   update<E, R>(key: Key<E>, change: (now: E | null) => Change<E, R>): Promise<R>
-  commit(batch: Batch): Promise<void>
+  /** At most 120 writes; more is cut by the caller, who then sees a part of them after a crash. */
+  commit(batch: Batch, effects?: Effects): Promise<void>
   /** Everything below the folder, in bounded steps; resumable. */
   purge(codec: Codec<unknown>, folder: string): Promise<void>
   /**
-   * Written before an effect outside the store; a lease settles it in its own commit (`Outcome.lease.settles`),
-   * `settle` does it without one, and recovery calls the engine's `intents[kind].undo` for what is left.
+   * Durable before an effect outside the store. A lease settles it in its own commit (`Outcome.lease.settles`), and so
+   * does any other through `Effects.settles`; the engine's `intents[kind].undo` is called for what isn't settled in
+   * time, because the handler failed or the process died.
    */
   intend(kind: string, entry: Json): Promise<IntentId>
-  settle(intent: IntentId): Promise<void>
-  /** A durable due time: the active node calls the engine's `alarms[kind]` once at or after `at`. null cancels. */
-  alarm(kind: string, id: string, at: Instant | null): Promise<void>
 }
 
 /** A codec that keeps plain data as JSON: `jsonEntries<Role>('role/')`. */

@@ -64,13 +64,12 @@ export const noParameters: StoredParameters = {
 export function applyTokenInput(now: StoredParameters, input: TokenInput, sent: ReadonlySet<string>): StoredParameters {
   const aliases = new Set(now.oldNames)
   const pick = <T>(name: keyof typeof oldNames, kept: T): T => {
-    if (sent.has(name)) {
-      aliases.delete(oldNames[name])
-      return input[name] as T
-    }
-    if (!sent.has(oldNames[name])) return kept
-    aliases.add(oldNames[name])
-    return input[oldNames[name]] as T
+    const old = oldNames[name]
+    // Of both, the new name's value counts and both are shown.
+    if (sent.has(old)) aliases.add(old)
+    else if (sent.has(name)) aliases.delete(old)
+    if (sent.has(name)) return input[name] as T
+    return sent.has(old) ? (input[old] as T) : kept
   }
   const before = now.parameters
   const parameters: TokenParameters = {
@@ -135,7 +134,9 @@ export function showTokenParameters({ parameters, oldNames: aliases }: StoredPar
   }
   const old: Record<string, Json> = {}
   for (const [name, alias] of Object.entries(oldNames)) {
-    if (aliases.includes(alias)) old[alias] = shown[name as keyof typeof shown]
+    const value = shown[name as keyof typeof shown]
+    const isSet = Array.isArray(value) ? value.length > 0 : value !== 0
+    if (isSet && aliases.includes(alias)) old[alias] = value
   }
   return { ...shown, ...old }
 }

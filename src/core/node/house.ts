@@ -1,4 +1,3 @@
-import { type Fault, fault } from '#protocol/fault.ts'
 import type { Maybe } from '#ground/base/brand.ts'
 import type { World } from '#ground/base/world.ts'
 import type { AnyEngine } from '#backend/engine.ts'
@@ -10,7 +9,10 @@ import { tokenEngine } from '#core/builtin/token.ts'
 import { NoticeHub } from '#core/events/notices.ts'
 import { Identity } from '#core/identity/identity.ts'
 import { DueIndex } from '#core/leases/due-index.ts'
+import { EffectRoom } from '#core/leases/effects.ts'
+import { Leases } from '#core/leases/leases.ts'
 import { defaultMountConfig, fullPath, type MountEntry } from '#core/mounts/entry.ts'
+import type { Mount } from '#core/mounts/mount.ts'
 import { Mounts, type SystemTtls } from '#core/mounts/mounts.ts'
 import { tokenOf } from '#core/pipeline/call.ts'
 import type { House, Question } from '#core/pipeline/deps.ts'
@@ -20,7 +22,6 @@ import { decide } from '#core/policy/decide.ts'
 import { PolicyShelf } from '#core/policy/shelf.ts'
 import { Keeper } from '#core/storage/keeper.ts'
 import { textCodec } from '#core/storage/text-codec.ts'
-import type { EffectLog } from '#core/storage/view.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
 import { Renewals } from '#core/tokens/renewal.ts'
 import { subjectOf } from '#core/tokens/subject.ts'
@@ -51,6 +52,7 @@ export type OpenHouse = House & {
   readonly devices: AuditDevices
   readonly notices: NoticeHub
   readonly due: DueIndex
+  readonly effects: EffectRoom
   /** Does any rule of the token lie at or below the path, or cover it? */
   touches(live: LiveToken, path: string): Promise<boolean>
   /** The verdict for the token behind an accessor. */
@@ -65,7 +67,7 @@ const saltKey = `${ns}/token/salt`
 export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
   const rooms = await buildRooms(options)
   await furnishRooms(rooms, options)
-  const { keeper, audit, devices, identity, policies, acls, due, tokens, notices, mounts } = rooms
+  const { keeper, audit, devices, identity, policies, acls, due, effects, leases, tokens, notices, mounts } = rooms
   const aclOf = (live: LiveToken): Maybe<Acl> =>
     acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.entity) }))
   const judge = (live: LiveToken, question: Question): Maybe<Verdict> => {
@@ -84,6 +86,9 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     devices,
     notices,
     due,
+    effects,
+    leases,
+    quotas: { areSet: false, charge: () => null },
     touches: async (live, path) => grantsBelow(await aclOf(live), path),
     async judgeFor(accessor, question) {
       const live = await tokens.liveByAccessor(accessor)
@@ -128,19 +133,36 @@ async function buildRooms({
     const made = (now as string | null) ?? Buffer.from(world.entropy.bytes(32)).toString('hex')
     return now === null ? { entry: made, result: made } : { result: made }
   })
-  const tokens = new Tokens({ keeper, world, identity, due, prefix: `${ns}/token/`, salt, onEnded: () => undefined })
+  // Both are asked only once everything is built.
+  const mountOf = (accessor: string): Mount | null => mounts.byAccessor(accessor)
+  const effects = new EffectRoom({ keeper, world, due, prefix: `${ns}/`, mountOf })
+  const leases: Leases = new Leases({
+    keeper,
+    world,
+    due,
+    effects,
+    prefix: `${ns}/lease/`,
+    mountOf,
+    ttlsOf: mount => mounts.effectiveTtls(mount.entry.config),
+    attach: (token, writes) => tokens.attach(token, writes),
+  })
+  const tokens: Tokens = new Tokens({ keeper, world, identity, due, prefix: `${ns}/token/`, salt, leases })
   const notices = new NoticeHub()
-  const mounts = new Mounts({
+  const mounts: Mounts = new Mounts({
     keeper,
     world,
     catalog,
     services,
     ttls,
-    effects: () => noEffects,
+    effects: mount => effects.of(mount.accessor),
     emit: (mount, event) => notices.publish(fullPath(mount) + event.dataPath, event.version ?? null),
-    revokeBelow: mount => tokens.revokeOfMount(mount.accessor),
+    revokeBelow: async mount => {
+      await tokens.revokeOfMount(mount.accessor)
+      await leases.endOfMount(mount.accessor, fullPath(mount), world.signal)
+      await effects.end(mount.accessor, world.signal)
+    },
   })
-  return { audit, keeper, devices, identity, policies, acls, due, tokens, notices, mounts }
+  return { audit, keeper, devices, identity, policies, acls, due, effects, leases, tokens, notices, mounts }
 }
 
 async function furnishRooms(rooms: Rooms, { world, system }: HouseOptions): Promise<void> {
@@ -177,16 +199,4 @@ export function builtinEntry(kind: MountEntry['kind'], path: string, type: strin
     externalEntropyAccess: false,
     isTainted: false,
   }
-}
-
-const refuse = (): Fault =>
-  fault('internal', 'internal error', {
-    reason: 'engines with effects outside the store are not served by this version',
-  })
-
-/** No engine of this version has effects outside the store. */
-const noEffects: EffectLog = {
-  intend: () => Promise.reject(refuse()),
-  settle: () => Promise.reject(refuse()),
-  alarm: () => Promise.reject(refuse()),
 }

@@ -14,7 +14,7 @@ import { makeMount, type Mount } from '#core/mounts/mount.ts'
 import { closedView } from '#core/storage/closed-view.ts'
 import { textCodec } from '#core/storage/text-codec.ts'
 import { tokenOf } from '#core/pipeline/call.ts'
-import { createPipeline, noQuotas } from '#core/pipeline/pipeline.ts'
+import { createPipeline, noRateLimits } from '#core/pipeline/pipeline.ts'
 import { type AutoSeal, SealError } from '#core/seal/seal.ts'
 import { shareTexts } from '#core/seal/unseal-key.ts'
 import { registerToken } from '#core/tokens/register.ts'
@@ -94,7 +94,7 @@ export class ServerNode implements SealControl {
         requestMsMax: settings.requestSecondsMax * 1000,
         pages: request => options.pages(request, this.state),
       },
-      quotas: noQuotas,
+      rateLimits: noRateLimits,
       refusals: this.#refusals,
       system: this.#system,
       house: () => this.#house,
@@ -242,8 +242,9 @@ export class ServerNode implements SealControl {
       await house.devices.enable({ ...audit, description: '', local: false })
     }
     await house.tokens.resume()
+    await house.effects.resume()
     this.#house = house
-    house.due.start()
+    await house.due.start()
     this.#keepCount()
     world.log.info('unsealed', { storage: store.type, term: this.#term!.term })
   }

@@ -5,6 +5,7 @@ import type { Json } from '#ground/text/json.ts'
 import type { JsonLimits } from '#ground/text/json-parse.ts'
 import type { AuditBroker } from '#core/audit/broker.ts'
 import type { Identity } from '#core/identity/identity.ts'
+import type { Leases } from '#core/leases/leases.ts'
 import type { Mount } from '#core/mounts/mount.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
@@ -26,16 +27,30 @@ export type House = {
   readonly mounts: Mounts
   readonly tokens: Tokens
   readonly identity: Identity
+  readonly leases: Leases
+  readonly quotas: LeaseQuotas
   readonly audit: AuditBroker
   judge(live: LiveToken, question: Question): Maybe<Verdict>
 }
 
-/** Rate limits and lease counts: where they are asked in the order of things. `null` lets pass. */
-export type Quotas = {
-  /** Before the body is read; by address and path. */
+/** Rate limits: asked before the body is read, by address and path. `null` lets pass. */
+export type RateLimits = {
   beforeBody(request: HttpRequest, path: string): HttpResponse | null
-  /** After policy; by mount and role. */
-  beforeHandler(mount: Mount, path: string): null
+}
+
+/** A place taken in lease counts; given back when disposed, unless it was kept. Both may be called more than once. */
+export type Charge = Disposable & {
+  /** For the answer: a quota is nearly used up. */
+  readonly warning: string | null
+  /** The lease or token is there: its end gives the place back. */
+  keep(): void
+}
+
+/** Lease-count quotas: asked after policy and before the engine runs. */
+export type LeaseQuotas = {
+  readonly areSet: boolean
+  /** @throws Fault `quota.exceeded`. */
+  charge(at: { mount: Mount; path: string; role: string | null; isRoot: boolean }): Charge | null
 }
 
 export type PipelineSettings = {
@@ -50,7 +65,7 @@ export type PipelineSettings = {
 export type PipelineOptions = {
   readonly world: World
   readonly settings: PipelineSettings
-  readonly quotas: Quotas
+  readonly rateLimits: RateLimits
   readonly refusals: Refusals
   /** The `sys/` mount: answers, sealed or not. */
   readonly system: Mount

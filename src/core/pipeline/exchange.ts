@@ -19,7 +19,7 @@ import type { Operation, Verdict } from '#protocol/verdict.ts'
 import { faultResponse } from './answer.ts'
 import { bodyFault, readValues } from './body.ts'
 import { RequestCall } from './call.ts'
-import type { House, PipelineOptions } from './deps.ts'
+import type { Charge, House, PipelineOptions } from './deps.ts'
 import { type Finished, finish } from './finish.ts'
 import type { Target } from './target.ts'
 
@@ -54,6 +54,8 @@ export class Exchange {
   #call: RequestCall | null = null
   #misfit: Fault | null = null
   #trail: AuditTrail | null = null
+  #role: string | null = null
+  #charged: Charge | null = null
 
   constructor(options: PipelineOptions, house: House | null, request: HttpRequest, target: Target, id: string) {
     this.#options = options
@@ -101,7 +103,7 @@ export class Exchange {
   #start(): Maybe<Answer> {
     if (this.#house === null && this.#action?.sealed !== 'serve') throw fault('server.sealed', 'Vault is sealed')
     this.#checkNamespace()
-    const limited = this.#options.quotas.beforeBody(this.#request, this.#target.path)
+    const limited = this.#options.rateLimits.beforeBody(this.#request, this.#target.path)
     if (limited !== null) return limited
     const body =
       this.#request.body.length === 0 ? noBytes : this.#request.body.bytes(this.#options.settings.bodyBytesMax)
@@ -228,8 +230,23 @@ export class Exchange {
     if (this.#operation !== 'help') {
       if (this.#action === null) throw fault('operation.unsupported', 'unsupported operation')
       if (this.#misfit !== null) throw this.#misfit
-      this.#options.quotas.beforeHandler(this.#mount, this.#target.path)
+      if (this.#action.leases || this.#action.access === 'login') return this.#count(this.#row, this.#mount)
     }
+    this.#audit(null)
+    return this.#handle()
+  }
+
+  /** A lease or token may come of it: quotas are charged before the engine runs. */
+  #count(row: Row<unknown>, mount: Mount): Maybe<Answer> {
+    const asks = this.#action?.leases === true || this.#house?.quotas.areSet === true
+    const role = asks ? (row.role?.(this.#call!, mount.state) ?? null) : null
+    return role instanceof Promise ? role.then(one => this.#charge(mount, one)) : this.#charge(mount, role)
+  }
+
+  #charge(mount: Mount, role: string | null): Maybe<Answer> {
+    this.#role = role
+    const isRoot = this.#live?.isRoot ?? false
+    this.#charged = this.#house?.quotas.charge({ mount, path: this.#target.path, role, isRoot }) ?? null
     this.#audit(null)
     return this.#handle()
   }
@@ -278,7 +295,9 @@ export class Exchange {
         unknown: this.#row?.rest === 'keep' || this.#row?.body === 'raw' ? [] : this.#parsed.unknown,
         replaced: this.#parsed.replaced,
         audits: this.#action?.audit !== false,
-        sentToken: this.#live?.audited.token ?? null,
+        isLastUse: this.#usesLeft === 0,
+        role: this.#role,
+        charged: this.#charged,
       },
       reply,
     )
@@ -286,6 +305,7 @@ export class Exchange {
   }
 
   #close(finished: Finished): Maybe<Answer> {
+    this.#charged?.[Symbol.dispose]()
     if (this.#trail !== null && finished.audited !== null)
       this.#house!.audit.response(this.#trail, finished.audited, null)
     if (finished.answer.status === 101) this.#house?.audit.flush()
@@ -299,6 +319,7 @@ export class Exchange {
   }
 
   #refuse(error: unknown): Maybe<Answer> {
+    this.#charged?.[Symbol.dispose]()
     const problem = this.#asFault(error)
     const failure = { error: faultTexts(problem).join('; ') || problem.text, reason: problem.reason ?? null }
     try {

@@ -1,5 +1,5 @@
 import type { Maybe } from '#ground/base/brand.ts'
-import type { Instant } from '#ground/base/clock.ts'
+import { type Instant, type Seconds, seconds } from '#ground/base/clock.ts'
 import type { HttpResponse, HttpUpgrade } from '#ground/http/message.ts'
 import { type Json, renderJson } from '#ground/text/json.ts'
 import type { Reply } from '#backend/reply.ts'
@@ -11,7 +11,7 @@ import { authBlock } from '#core/tokens/render.ts'
 import { fault } from '#protocol/fault.ts'
 import type { Operation } from '#protocol/verdict.ts'
 import { answerHeaders, listData, renderData, renderEnvelope } from './answer.ts'
-import type { House } from './deps.ts'
+import type { Charge, House } from './deps.ts'
 
 /** What `finish` needs to know of the request. */
 export type Ending = {
@@ -25,7 +25,11 @@ export type Ending = {
   readonly unknown: readonly string[]
   readonly replaced: readonly string[]
   readonly audits: boolean
-  readonly sentToken: string | null
+  /** The request took the token's last use. */
+  readonly isLastUse: boolean
+  /** The role that quotas count it under. */
+  readonly role: string | null
+  readonly charged: Charge | null
 }
 
 /** The answer, and what the response's audit entry shows of it. */
@@ -60,7 +64,11 @@ export function finish(ending: Ending, reply: Reply): Maybe<Finished> {
     case 'auth':
       return enveloped(ending, reply, { data: null, status: 200, topLevel: null, auth: reply.auth })
     case 'lease':
-      throw fault('internal', 'internal error', { reason: 'leases are not registered by this version' })
+      return leased(ending, reply)
+    case 'renewed': {
+      const { data, leaseId, renewable, ttl } = reply
+      return enveloped(ending, reply, { data, status: 200, topLevel: null, lease: { leaseId, renewable, ttl } })
+    }
     case 'bare':
       return {
         answer: {
@@ -112,15 +120,18 @@ function passedOn(ending: Ending, reply: Extract<Reply, { kind: 'raw' | 'stream'
   return { answer: { status: reply.kind === 'raw' ? reply.status : 200, headers, body: reply.body }, audited }
 }
 
-type Content = { data: Json | null; status: number; topLevel: Json | null; auth?: Json }
+type Lease = { readonly leaseId: string; readonly renewable: boolean; readonly ttl: Seconds }
+type Content = { data: Json | null; status: number; topLevel: Json | null; auth?: Json; lease?: Lease }
+const noLease: Lease = { leaseId: '', renewable: false, ttl: seconds(0) }
 
 function enveloped(ending: Ending, reply: Reply, content: Content): Finished {
   const warnings = allWarnings(ending, reply.warnings)
+  const { leaseId, renewable, ttl } = content.lease ?? noLease
   const body = renderEnvelope({
     id: ending.id,
-    leaseId: '',
-    renewable: false,
-    leaseDuration: 0,
+    leaseId,
+    renewable,
+    leaseDuration: ttl,
     data: renderData(content.data, reply.memo),
     warnings,
     auth: content.auth === undefined ? 'null' : renderJson(content.auth),
@@ -129,14 +140,16 @@ function enveloped(ending: Ending, reply: Reply, content: Content): Finished {
   })
   return {
     answer: { status: content.status, headers: answerHeaders(ending.id, reply.headers), body },
-    audited: { ...nothingAudited, data: reply.audited ?? content.data, warnings, memo: reply.memo ?? null },
+    audited: { ...nothingAudited, leaseId, data: reply.audited ?? content.data, warnings, memo: reply.memo ?? null },
   }
 }
 
 // Only a reply with a body can carry them: a write that answers 204 stays 204.
 function allWarnings(ending: Ending, own: readonly string[] | undefined): readonly string[] {
-  if (ending.unknown.length === 0 && ending.replaced.length === 0) return own ?? []
+  const quota = ending.charged?.warning ?? null
+  if (ending.unknown.length === 0 && ending.replaced.length === 0 && quota === null) return own ?? []
   const more: string[] = [...(own ?? [])]
+  if (quota !== null) more.push(quota)
   if (ending.unknown.length > 0)
     more.push(`Endpoint ignored these unrecognized parameters: [${ending.unknown.join(' ')}]`)
   if (ending.replaced.length > 0) {
@@ -145,6 +158,36 @@ function allWarnings(ending: Ending, own: readonly string[] | undefined): readon
     )
   }
   return more
+}
+
+async function leased(ending: Ending, reply: Extract<Reply, { kind: 'lease' }>): Promise<Finished> {
+  const { house, live, mount } = ending
+  if (house === null || live === null) throw fault('server.sealed', 'Vault is sealed')
+  const { entry, warnings } = await house.leases.register({
+    path: ending.path,
+    mount,
+    secret: reply,
+    owner: { token: live.key, expiresAt: live.entry.expiresAt },
+    role: ending.role,
+  })
+  ending.charged?.keep()
+  if (ending.isLastUse) {
+    // The token ends when the answer is made, and the lease with it. @source openbao vault/request_handling.go
+    throw fault(
+      'request.invalid',
+      'Secret cannot be returned; token had one use left, so leased credentials were immediately revoked.',
+    )
+  }
+  return enveloped(
+    ending,
+    { ...reply, warnings: [...(reply.warnings ?? []), ...warnings] },
+    {
+      data: reply.data,
+      status: 200,
+      topLevel: null,
+      lease: { leaseId: entry.id, renewable: entry.renewable, ttl: entry.ttl },
+    },
+  )
 }
 
 async function registered(ending: Ending, reply: Extract<Reply, { kind: 'login' | 'token' }>): Promise<Finished> {
@@ -160,6 +203,7 @@ async function registered(ending: Ending, reply: Extract<Reply, { kind: 'login' 
     const mount = { ...ttls, accessor: entry.accessor }
     made = await registerToken(house.tokens, reply.token, ending.live, mount, { now: ending.now })
   }
+  ending.charged?.keep()
   const token = made.token.reveal('the answer of a login or token creation')
   const auth = authBlock(token, made.entry, made.identityPolicies, made.entry.creationTtl)
   const warnings = [...(reply.warnings ?? []), ...made.warnings]

@@ -24,5 +24,5 @@ export function createPipeline(options: PipelineOptions): HttpHandler {
   }
 }
 
-/** Quotas that let everything pass: where none are configured. */
-export const noQuotas: PipelineOptions['quotas'] = { beforeBody: () => null, beforeHandler: () => null }
+/** Let everything pass: where none are configured. */
+export const noRateLimits: PipelineOptions['rateLimits'] = { beforeBody: () => null }

@@ -13,6 +13,4 @@ export const closedView: View = {
   commit: refuse,
   purge: refuse,
   intend: refuse,
-  settle: refuse,
-  alarm: refuse,
 }

@@ -1,14 +1,15 @@
 import type { Maybe } from '#ground/base/brand.ts'
-import type { Instant } from '#ground/base/clock.ts'
 import type { Json } from '#ground/text/json.ts'
-import type { Batch, Change, Codec, IntentId, Key, Page, View } from '#backend/storage.ts'
+import type { Batch, Change, Codec, Effects, IntentId, Key, Page, View } from '#backend/storage.ts'
 import type { Keeper, KeeperWrite } from './keeper.ts'
 
 /** Where a mount's intents and alarms go; `core/leases` keeps them, with the due-time index. */
 export type EffectLog = {
   intend(kind: string, entry: Json): Promise<IntentId>
-  settle(intent: IntentId): Promise<void>
-  alarm(kind: string, id: string, at: Instant | null): Promise<void>
+  /** For the commit that they belong to. @throws Error when what should be settled was undone. */
+  writes(effects: Effects): readonly KeeperWrite[]
+  /** That commit is durable. */
+  written(effects: Effects): void
 }
 
 /** Full keys longer than this are refused by the stores. */
@@ -58,19 +59,29 @@ export class MountView implements View {
       : { keys: page.names, more: page.more }
   }
 
-  update<E, R>(key: Key<E>, change: (now: E | null) => Change<E, R>): Promise<R> {
-    return this.#keeper.update(this.#at(key as Key<unknown>), key.codec, now => {
-      const { entry, also, result } = change(now as E | null)
+  async update<E, R>(key: Key<E>, change: (now: E | null) => Change<E, R>): Promise<R> {
+    let done: Effects | undefined
+    const result = await this.#keeper.update(this.#at(key as Key<unknown>), key.codec, now => {
+      const { entry, also, effects, result } = change(now as E | null)
+      done = effects
       return {
         ...(entry !== undefined && { entry }),
-        ...(also && { also: also.map(write => this.#write(write)) }),
+        ...((also || effects) && { also: this.#writes(also ?? [], effects) }),
         result,
       }
     })
+    if (done !== undefined) this.#effects.written(done)
+    return result
   }
 
-  commit(batch: Batch): Promise<void> {
-    return this.#keeper.commit(batch.map(write => this.#write(write)))
+  async commit(batch: Batch, effects?: Effects): Promise<void> {
+    await this.#keeper.commit(this.#writes(batch, effects))
+    if (effects !== undefined) this.#effects.written(effects)
+  }
+
+  #writes(batch: Batch, effects: Effects | undefined): readonly KeeperWrite[] {
+    const writes = batch.map(write => this.#write(write))
+    return effects === undefined ? writes : [...writes, ...this.#effects.writes(effects)]
   }
 
   purge(codec: Codec<unknown>, folder: string): Promise<void> {
@@ -79,14 +90,6 @@ export class MountView implements View {
 
   intend(kind: string, entry: Json): Promise<IntentId> {
     return this.#effects.intend(kind, entry)
-  }
-
-  settle(intent: IntentId): Promise<void> {
-    return this.#effects.settle(intent)
-  }
-
-  alarm(kind: string, id: string, at: Instant | null): Promise<void> {
-    return this.#effects.alarm(kind, id, at)
   }
 }
 

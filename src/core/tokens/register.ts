@@ -6,7 +6,7 @@ import { normalPolicyName } from '#core/policy/names.ts'
 import { fault } from '#protocol/fault.ts'
 import type { TokenEntry } from './entry.ts'
 import type { Issued, Tokens } from './tokens.ts'
-import { calculateTtl } from './ttl.ts'
+import { calculateTtl } from '#core/leases/ttl.ts'
 
 /** TTLs of the mount that grants. */
 export type MountTtls = { readonly defaultTtl: Seconds; readonly maxTtl: Seconds }

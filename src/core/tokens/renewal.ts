@@ -5,7 +5,7 @@ import type { Mounts } from '#core/mounts/mounts.ts'
 import { fault } from '#protocol/fault.ts'
 import type { TokenEntry } from './entry.ts'
 import type { Tokens } from './tokens.ts'
-import { calculateTtl } from './ttl.ts'
+import { calculateTtl } from '#core/leases/ttl.ts'
 
 export type Renewed = { readonly entry: TokenEntry; readonly ttl: Seconds; readonly warnings: readonly string[] }
 

@@ -1,11 +1,12 @@
 import type { Maybe } from '#ground/base/brand.ts'
-import { type Instant, instant, type Seconds } from '#ground/base/clock.ts'
+import type { Instant, Seconds } from '#ground/base/clock.ts'
 import { Secret } from '#ground/base/secret.ts'
 import type { World } from '#ground/base/world.ts'
 import { createHmacKey, type HmacKey } from '#ground/crypto/hmac.ts'
 import type { TokenKey } from '#backend/engine.ts'
 import type { EntityEntry, Identity } from '#core/identity/identity.ts'
 import type { DueIndex } from '#core/leases/due-index.ts'
+import type { Leases } from '#core/leases/leases.ts'
 import { EntryCache } from '#core/storage/cache.ts'
 import type { Keeper, KeeperWrite } from '#core/storage/keeper.ts'
 import { accessorCodec, childCodec, dyingCodec, type TokenEntry, tokenCodec } from './entry.ts'
@@ -20,8 +21,8 @@ export type TokensOptions = {
   prefix: string
   /** Under this key tokens are hashed; kept behind the barrier. */
   salt: string
-  /** A token is gone: engines that keep something per token clean up. Must not throw. */
-  onEnded: (token: TokenKey) => void
+  /** Who ends the leases of a token: writes of the commit that ends it, then the word that this is durable. */
+  leases: Pick<Leases, 'ending' | 'tokenEnded'>
 }
 
 /** The kind under which tokens stand in the index of due times. */
@@ -30,6 +31,8 @@ export const tokenDue = 'token'
 export type Issued = { readonly token: Secret; readonly key: TokenKey; readonly entry: TokenEntry }
 
 const liveBytes = 3_000
+/** Expired tokens removed at once; their commits share one write. */
+const width = 128
 const ancestorsMax = 64
 const pageSize = 100
 
@@ -42,7 +45,7 @@ export class Tokens {
   constructor(options: TokensOptions) {
     this.#options = options
     this.#hmac = createHmacKey(options.salt)
-    options.due.handle(tokenDue, due => this.#onDue(due.id as TokenKey))
+    options.due.handle(tokenDue, width, due => this.#onDue(due.id as TokenKey))
   }
 
   key(token: string): TokenKey {
@@ -169,9 +172,9 @@ export class Tokens {
       ...also,
     ]
     if (whole.parent !== null) writes.push(this.#child(whole.parent, key, true))
-    if (whole.expiresAt !== null) writes.push(due.entry({ kind: tokenDue, id: key, at: whole.expiresAt }))
+    if (whole.expiresAt !== null) writes.push(due.entry({ lane: tokenDue, id: key, at: whole.expiresAt }))
     await keeper.commit(writes)
-    if (whole.expiresAt !== null) due.expect(whole.expiresAt)
+    if (whole.expiresAt !== null) due.expect(tokenDue, whole.expiresAt)
     return { token: new Secret(token), key, entry: whole }
   }
 
@@ -194,11 +197,11 @@ export class Tokens {
       const isEarlier = entry.expiresAt === null || change.expiresAt < entry.expiresAt
       return {
         entry: next,
-        ...(isEarlier && { also: [due.entry({ kind: tokenDue, id: key, at: change.expiresAt })] }),
+        ...(isEarlier && { also: [due.entry({ lane: tokenDue, id: key, at: change.expiresAt })] }),
         result: next,
       }
     })
-    if (renewed?.expiresAt) due.expect(renewed.expiresAt)
+    if (renewed?.expiresAt) due.expect(tokenDue, renewed.expiresAt)
     return renewed
   }
 
@@ -216,6 +219,17 @@ export class Tokens {
     })
   }
 
+  /** Writes what hangs on the token, if it is alive: false = it is dead, and nothing was written. */
+  attach(key: TokenKey, writes: readonly KeeperWrite[]): Promise<boolean> {
+    return this.#options.keeper.update<boolean>(this.#at(key), tokenCodec, now => {
+      const entry = now as TokenEntry | null
+      // The last use of a token is taken before its request is handled; the lease then ends with it.
+      if (entry === null || (entry.expiresAt !== null && entry.expiresAt <= this.#options.world.clock.now()))
+        return { result: false }
+      return { ...(!entry.hasLeases && { entry: { ...entry, hasLeases: true } }), also: writes, result: true }
+    })
+  }
+
   /**
    * Ends a token and all that descend from it; unknown ones are ended already. The token itself is dead in the first
    * commit, and with it its descendants, whose life hangs on it; what they left is removed in further ones, which a
@@ -226,7 +240,7 @@ export class Tokens {
     const entry = await this.entry(key)
     if (entry === null) return
     await keeper.commit([this.#dying(key, true), ...this.#removal(key, entry)])
-    this.#options.onEnded(key)
+    this.#options.leases.tokenEnded()
     await this.#removeTree(key)
   }
 
@@ -246,7 +260,7 @@ export class Tokens {
       }
     }
     await this.#options.keeper.commit(this.#removal(key, entry))
-    this.#options.onEnded(key)
+    this.#options.leases.tokenEnded()
     return true
   }
 
@@ -274,7 +288,7 @@ export class Tokens {
         // The index entry goes last, when the child has no children left: else a crash would lose sight of them.
         if (entry !== null) {
           await keeper.commit(this.#removal(child, entry, { keepIndex: true }))
-          this.#options.onEnded(child)
+          this.#options.leases.tokenEnded()
         }
         if ((await this.#children(child)).keys.length > 0) stack.push(child)
         else await keeper.commit([this.#child(parent, child, null)])
@@ -290,16 +304,16 @@ export class Tokens {
     return { keys: page.names as readonly TokenKey[] }
   }
 
-  async #onDue(key: TokenKey): Promise<void> {
-    const { keeper, world, due } = this.#options
+  async #onDue(key: TokenKey): Promise<readonly KeeperWrite[]> {
+    const { world, due } = this.#options
     const entry = await this.entry(key)
-    if (entry === null || entry.expiresAt === null) return
+    if (entry === null || entry.expiresAt === null) return []
     if (entry.expiresAt <= world.clock.now()) {
       await this.revoke(key)
-      return
+      return []
     }
-    await keeper.commit([due.entry({ kind: tokenDue, id: key, at: entry.expiresAt })])
-    due.expect(instant(entry.expiresAt))
+    due.expect(tokenDue, entry.expiresAt)
+    return [due.entry({ lane: tokenDue, id: key, at: entry.expiresAt })]
   }
 
   #removal(key: TokenKey, entry: TokenEntry, options: { keepIndex?: boolean } = {}): KeeperWrite[] {
@@ -309,9 +323,9 @@ export class Tokens {
     ]
     if (entry.parent !== null && !options.keepIndex) writes.push(this.#child(entry.parent, key, null))
     if (entry.expiresAt !== null) {
-      writes.push(this.#options.due.remove({ kind: tokenDue, id: key, at: entry.expiresAt }))
+      writes.push(this.#options.due.remove({ lane: tokenDue, id: key, at: entry.expiresAt }))
     }
-    return writes
+    return entry.hasLeases ? [...writes, ...this.#options.leases.ending(key)] : writes
   }
 
   #at(key: TokenKey): string {

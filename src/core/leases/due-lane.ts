@@ -1,0 +1,144 @@
+import type { Instant } from '#ground/base/clock.ts'
+import type { World } from '#ground/base/world.ts'
+import type { Keeper, KeeperWrite } from '#core/storage/keeper.ts'
+import { rangeBelow } from '#stores/keys.ts'
+
+/**
+ * What falls due. `lane` is `kind` or `kind.part`: things of one lane are worked on by one bounded crew, so that a lane
+ * whose work hangs holds up no other. `id` means something to the kind's handler.
+ */
+export type Due = { readonly lane: string; readonly id: string; readonly at: Instant }
+
+/**
+ * Handles what is due; called at or after its time, again when it threw (after a wait), and again after a restart that
+ * came before the index entry was gone: it must look at the state as it is.
+ * @returns writes for the commit that takes the entry out of the index, or `removed` when that is done.
+ */
+export type DueHandler = (due: Due, signal: AbortSignal) => Promise<readonly KeeperWrite[] | 'removed'>
+
+export type LaneWork = {
+  readonly name: string
+  /** How many are worked on at once. */
+  readonly width: number
+  readonly handler: DueHandler
+  readonly keeper: Keeper
+  readonly world: World
+  readonly signal: AbortSignal
+  /** Of the lane's keys, ending in `/`. */
+  readonly prefix: string
+  readonly parse: (key: string) => Due
+  readonly remove: (due: Due) => KeeperWrite
+}
+
+const pageSize = 256
+const retryMsMax = 600_000
+/** A wall clock may be set forward while a timer waits: it is looked at anew this often. */
+const lookMsMax = 60_000
+/** Failures remembered; those beyond are tried with each pass. */
+const failuresMax = 10_000
+
+/** One lane of the index of due times: its timer, and the crew that works through what is due. */
+export class DueLane {
+  readonly #work: LaneWork
+  readonly #failures = new Map<string, { attempts: number; after: number }>()
+  #timer: Disposable | null = null
+  #timerAt = Number.POSITIVE_INFINITY
+  #running: Promise<void> | null = null
+  /** Something came in while a pass ran: it may lie before where the pass is. */
+  #again = false
+
+  constructor(work: LaneWork) {
+    this.#work = work
+  }
+
+  arm(at: number): void {
+    const { clock } = this.#work.world
+    if (this.#running !== null && at <= clock.now()) this.#again = true
+    if (at >= this.#timerAt || this.#work.signal.aborted) return
+    this.#timer?.[Symbol.dispose]()
+    this.#timerAt = at
+    const wait = Math.min(Math.max(0, at - clock.now()), lookMsMax)
+    this.#timer = clock.after(wait, () => this.#look())
+  }
+
+  wake(): void {
+    this.arm(this.#work.world.clock.now())
+  }
+
+  async stop(): Promise<void> {
+    this.#timer?.[Symbol.dispose]()
+    await this.#running
+  }
+
+  #look(): void {
+    const at = this.#timerAt
+    this.#timer = null
+    this.#timerAt = Number.POSITIVE_INFINITY
+    if (this.#work.signal.aborted) return
+    if (at > this.#work.world.clock.now()) this.arm(at)
+    else if (this.#running !== null) this.#again = true
+    else this.#start()
+  }
+
+  #start(): void {
+    this.#again = false
+    this.#running = this.#pass()
+      .catch(error => {
+        if (this.#work.signal.aborted) return
+        this.#work.world.log.error('due times can not be worked on; trying again', { lane: this.#work.name, error })
+        this.arm(this.#work.world.clock.now() + 10_000)
+      })
+      .finally(() => {
+        this.#running = null
+        if (this.#again && !this.#work.signal.aborted) this.#start()
+      })
+  }
+
+  // A page holds `width` at work and hands out the next as one ends, so that one that hangs costs its place only.
+  async #pass(): Promise<void> {
+    const { keeper, world, signal, prefix, width, parse } = this.#work
+    const busy = new Set<Promise<void>>()
+    let after: string | undefined
+    for (;;) {
+      const page = await keeper.scanKeys(rangeBelow(prefix), { ...(after !== undefined && { after }), limit: pageSize })
+      for (const key of page.keys) {
+        const due = parse(key)
+        if (due.at > world.clock.now()) {
+          this.arm(due.at)
+          await Promise.all(busy)
+          return
+        }
+        if (busy.size >= width) await Promise.race(busy)
+        if (signal.aborted) break
+        const one: Promise<void> = this.#one(key, due).finally(() => busy.delete(one))
+        busy.add(one)
+      }
+      after = page.keys.at(-1)
+      if (!page.more || signal.aborted) break
+    }
+    await Promise.all(busy)
+  }
+
+  async #one(key: string, due: Due): Promise<void> {
+    const { keeper, world, handler, signal, remove } = this.#work
+    const failed = this.#failures.get(key)
+    if (failed && failed.after > world.clock.now()) return this.arm(failed.after)
+    try {
+      const writes = await handler(due, signal)
+      if (writes !== 'removed') await keeper.commit([remove(due), ...writes])
+      this.#failures.delete(key)
+    } catch (error) {
+      if (!signal.aborted) this.#failed(key, (failed?.attempts ?? 0) + 1, error)
+    }
+  }
+
+  #failed(key: string, attempts: number, error: unknown): void {
+    const { world, name } = this.#work
+    const jitter = 0.75 + 0.5 * world.entropy.fraction()
+    const wait = Math.min(1000 * 2 ** Math.min(attempts, 20), retryMsMax) * jitter
+    const after = world.clock.now() + wait
+    if (this.#failures.size < failuresMax || this.#failures.has(key)) this.#failures.set(key, { attempts, after })
+    world.log.warn('something due failed; it is tried again', { lane: name, attempts, error })
+    this.arm(after)
+  }
+}
