@@ -20,6 +20,8 @@ export type CallerOptions = {
   readonly userAgent?: string
   /** For a whole call with its repetitions, ms; default 30,000. */
   readonly deadlineMs?: number
+  /** What carries the calls; default: connections to the server of the configuration. */
+  readonly transport?: Pick<Transport, 'send' | 'dial' | 'close'>
 }
 
 export type RawCall = {
@@ -54,7 +56,7 @@ export class Caller {
   readonly config: KubeConfig
   readonly world: World
   readonly credentials: CredentialSource
-  readonly #transport: Transport
+  readonly #transport: Pick<Transport, 'send' | 'dial' | 'close'>
   readonly #userAgent: string
   readonly #deadlineMs: number
   readonly #closed = new AbortController()
@@ -64,7 +66,7 @@ export class Caller {
     this.world = options.world
     this.#userAgent = options.userAgent ?? 'coffer'
     this.#deadlineMs = options.deadlineMs ?? defaultDeadlineMs
-    this.#transport = new Transport(options.config, options.world.clock)
+    this.#transport = options.transport ?? new Transport(options.config, options.world.clock)
     this.credentials = credentialsOf(options.config, {
       clock: options.world.clock,
       signal: this.#closed.signal,

@@ -2,6 +2,7 @@ import { jsonEntries } from '#backend/storage.ts'
 
 /** Where the API server is, and who asks it. */
 export type KubernetesConfig = {
+  /** As it was written, perhaps with a slash at its end. */
   readonly host: string
   /** PEM; empty = the pod's own CA file, else the system's. */
   readonly caCert: string

@@ -44,7 +44,7 @@ async function write(call: Call<Input<typeof fields>>, state: KubernetesState): 
   const pemKeys = splitPem(input.pem_keys)
   for (const pem of pemKeys) publicKey(pem)
   const entry: KubernetesConfig = {
-    host: input.kubernetes_host.replace(/\/+$/, ''),
+    host: input.kubernetes_host,
     caCert: input.kubernetes_ca_cert,
     reviewerJwt: input.token_reviewer_jwt,
     pemKeys,

@@ -52,7 +52,7 @@ export function parseAccountToken(jwt: string): AccountToken {
   if (parts.length !== 3) throw new TokenProblem('the token is no JWT: it has not three parts')
   const header = readPart(parts[0]!, 'header')
   const algorithm = header['alg']
-  if (typeof algorithm !== 'string' || algorithms[algorithm] === undefined) {
+  if (typeof algorithm !== 'string' || !Object.hasOwn(algorithms, algorithm)) {
     throw new TokenProblem('the token is signed with an algorithm that is not taken')
   }
   const claims = readPart(parts[1]!, 'claims')
@@ -128,7 +128,7 @@ function identityOf(claims: JsonObject): Identity {
 
 /** Does any of the keys verify the signature? */
 export function isSignedBy(token: AccountToken, keys: readonly KeyObject[]): boolean {
-  const algorithm = algorithms[token.algorithm]
+  const algorithm = Object.hasOwn(algorithms, token.algorithm) ? algorithms[token.algorithm] : undefined
   if (algorithm === undefined) return false
   return keys.some(key => {
     if (key.asymmetricKeyType !== algorithm.type) return false

@@ -45,7 +45,12 @@ async function login(call: LoginCall, state: KubernetesState): Promise<Reply> {
   const jwt = new Secret(input.jwt)
   const asked = role.audience !== '' ? [role.audience] : token.audiences
   require(judgeReview(await review(reviewer, jwt, asked, call.signal), token, asked))
-  return granted(name, role, token, await annotationsOf(config, token, reviewer, jwt, call.signal))
+  return granted(
+    { asked: input.role, name },
+    role,
+    token,
+    await annotationsOf(config, token, reviewer, jwt, call.signal),
+  )
 }
 
 function checkAddress(call: LoginCall, role: Role): void {
@@ -186,7 +191,7 @@ async function annotationsOf(
 }
 
 function granted(
-  roleName: string,
+  named: { readonly asked: string; readonly name: string },
   role: Role,
   token: AccountToken,
   annotations: Readonly<Record<string, string>>,
@@ -205,10 +210,11 @@ function granted(
         metadata: { ...annotations, ...metadata },
       },
       displayName: `${token.namespace}-${token.name}`,
-      metadata: { ...metadata, role: roleName },
+      // As the client wrote it; what is looked up is in lower case.
+      metadata: { ...metadata, role: named.asked },
       parameters: role.stored.parameters,
       renewable: true,
-      internal: { role: roleName },
+      internal: { role: named.name },
     },
   }
 }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { World } from '#ground/base/world.ts'
 import { Secret } from '#ground/base/secret.ts'
+import type { CallerOptions } from '#kube/caller.ts'
 import { createKubeClient, type KubeClient } from '#kube/client.ts'
 import type { KubeConfig } from '#kube/config.ts'
 import { serviceAccountFolder } from '#kube/in-cluster.ts'
@@ -16,6 +17,8 @@ type Cached = { readonly text: string | null; readonly readAt: number }
 /** An API server that can be asked, and the token to ask with; null = the login's own. */
 export type Reviewer = { readonly client: KubeClient; readonly token: Secret | null; readonly origin: string }
 
+export type ReviewerOptions = { readonly folder?: string } & Pick<CallerOptions, 'transport'>
+
 /**
  * The connection of one mount to its API server: one client with its kept connections, made anew when configuration or
  * CA changed. @source openbao builtin/credential/kubernetes/backend.go
@@ -23,13 +26,15 @@ export type Reviewer = { readonly client: KubeClient; readonly token: Secret | n
 export class Reviewers {
   readonly #world: World
   readonly #folder: string
+  readonly #transport: CallerOptions['transport']
   readonly #files = new Map<string, Cached>()
   #client: { readonly of: string; readonly client: KubeClient } | null = null
 
-  /** @param folder where the pod's own token and CA lie. */
-  constructor(world: World, folder: string = serviceAccountFolder) {
+  /** @param options `folder`: where the pod's own token and CA lie; `transport`: as of the Kubernetes client. */
+  constructor(world: World, options: ReviewerOptions = {}) {
     this.#world = world
-    this.#folder = folder
+    this.#folder = options.folder ?? serviceAccountFolder
+    this.#transport = options.transport
   }
 
   /** @throws Fault when the CA that is to be used can't be read. */
@@ -47,7 +52,11 @@ export class Reviewers {
         : token === null
           ? "the login's own token"
           : "the pod's own token"
-    return { client: this.#clientFor(config.host, ca), token: token === null ? null : new Secret(token), origin }
+    return {
+      client: this.#clientFor(config.host.replace(/\/+$/, ''), ca),
+      token: token === null ? null : new Secret(token),
+      origin,
+    }
   }
 
   reset(): void {
@@ -95,7 +104,8 @@ export class Reviewers {
       impersonate: null,
       origin: 'auth/kubernetes/config',
     }
-    const client = createKubeClient({ config, world: this.#world, deadlineMs: 10_000 })
+    const transport = this.#transport
+    const client = createKubeClient({ config, world: this.#world, deadlineMs: 10_000, ...(transport && { transport }) })
     this.#client = { of, client }
     return client
   }

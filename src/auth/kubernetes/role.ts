@@ -70,7 +70,8 @@ export function matchLabels(selector: string): Readonly<Record<string, string>> 
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null
   const { matchLabels: labels, ...others } = parsed as { matchLabels?: unknown }
-  if (Object.keys(others).length > 0 || typeof labels !== 'object' || labels === null) return null
+  if (Object.keys(others).length > 0 || typeof labels !== 'object' || labels === null || Array.isArray(labels))
+    return null
   return Object.values(labels).every(value => typeof value === 'string') ? (labels as Record<string, string>) : null
 }
 
@@ -80,17 +81,17 @@ function checkMix(values: readonly string[]): void {
 
 function checked(role: Role): Role {
   if (role.names.length === 0) throw fault('request.invalid', '"bound_service_account_names" can not be empty')
+  checkMix(role.names)
   if (role.namespaces.length === 0 && role.namespaceSelector === '') {
     throw fault(
       'request.invalid',
       '"bound_service_account_namespaces" can not be empty if "bound_service_account_namespace_selector" is not set',
     )
   }
-  checkMix(role.names)
-  checkMix(role.namespaces)
   if (role.namespaceSelector !== '' && matchLabels(role.namespaceSelector) === null) {
     throw fault('request.invalid', 'invalid "bound_service_account_namespace_selector" configured')
   }
+  checkMix(role.namespaces)
   return role
 }
 
