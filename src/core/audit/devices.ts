@@ -59,12 +59,22 @@ export class AuditDevices {
 
   /** Opens what is kept. A device that can't be opened stays in the list and blocks, if it is the only one. */
   async load(): Promise<void> {
-    const page = await this.#keeper.list(this.#prefix + deviceCodec.prefix, { limit: devicesMax })
-    for (const name of page.names) {
-      const entry = (await this.#keeper.get(this.#key(`${name}/`), deviceCodec)) as DeviceEntry
+    for (const path of await this.#paths('')) {
+      const entry = (await this.#keeper.get(this.#key(path), deviceCodec)) as DeviceEntry
       this.#broker.add(this.#open(entry))
       this.#entries.set(entry.path, entry)
     }
+  }
+
+  // A device `team/file/` lies in a folder of the store.
+  async #paths(folder: string): Promise<string[]> {
+    const page = await this.#keeper.list(this.#prefix + deviceCodec.prefix + folder, { limit: devicesMax })
+    const paths: string[] = []
+    for (const name of page.names) {
+      if (name.endsWith('/')) paths.push(...(await this.#paths(folder + name)))
+      else paths.push(`${folder}${name}/`)
+    }
+    return paths
   }
 
   all(): readonly DeviceEntry[] {
@@ -73,7 +83,8 @@ export class AuditDevices {
 
   /** @throws Fault with Vault's texts. @source openbao vault/audit.go enableAudit */
   async enable(asked: Omit<DeviceEntry, 'salt'>): Promise<void> {
-    if (this.#entries.has(asked.path)) throw fault('request.invalid', 'path already in use')
+    const isTaken = [...this.#entries.keys()].some(path => path.startsWith(asked.path) || asked.path.startsWith(path))
+    if (isTaken) throw fault('request.invalid', 'path already in use')
     if (this.#entries.size >= devicesMax)
       throw fault('request.invalid', `more than ${devicesMax} audit devices are not supported`)
     if (asked.type !== 'file') {
