@@ -4,7 +4,8 @@ import { resolve } from 'node:path'
 import type { Flags, FlagValues } from '#ground/text/flags.ts'
 import { KvArgsError, readKvArgs } from '#ground/text/kv-args.ts'
 import { JsonError } from '#ground/text/json-parse.ts'
-import type { Json } from '#ground/text/json.ts'
+import { isJsonObject, type Json, renderJson } from '#ground/text/json.ts'
+import { goQuote } from '#ground/text/quote.ts'
 import type { Io } from '#protocol/command.ts'
 import type { ApiClient } from '#client/api.ts'
 import type { Settings } from './settings.ts'
@@ -73,6 +74,19 @@ export class Context<F extends Flags> {
     }
   }
 
+  /** As `data`, for what takes only texts: other scalars of a JSON object become one. @throws CliError 1 */
+  async texts(args: readonly string[], failure = 'Failed to parse K=V data'): Promise<Record<string, string>> {
+    const data = await this.data(args, failure)
+    return Object.fromEntries(
+      Object.entries(data).map(([key, value]) => {
+        const text = scalarText(value)
+        if (text !== null) return [key, text]
+        const why = `failed to convert values to strings: ${goQuote(key)} is a list or an object`
+        throw new CliError(1, `${failure}: ${why}`)
+      }),
+    )
+  }
+
   /** All of stdin; nothing with `-non-interactive`. */
   async input(): Promise<string> {
     if (!this.isInteractive || this.#isInputRead) return ''
@@ -99,6 +113,14 @@ export async function attempt<T>(what: string, work: Promise<T>, exitCode = 2): 
     if (error instanceof CliError || !(error instanceof Error) || error.name === 'DryRun') throw error
     throw new CliError(exitCode, `${what}: ${error.message}`, { cause: error })
   }
+}
+
+/** A scalar as text, `true` as `1`; null for a list or an object. @source mitchellh/mapstructure WeakDecode */
+function scalarText(value: Json): string | null {
+  if (typeof value === 'string') return value
+  if (value === null) return ''
+  if (typeof value === 'boolean') return value ? '1' : '0'
+  return Array.isArray(value) || isJsonObject(value) ? null : renderJson(value)
 }
 
 async function readAll(stream: Readable): Promise<string> {

@@ -274,6 +274,14 @@ reconstruct the root key, Vault will remain permanently sealed!
     err: "Error authenticating: 'token' not supplied and refusing to pull from stdin\n",
     code: 2,
   },
+  {
+    rule: 'login refuses a parameter that is given twice',
+    argv: 'login -method=kubernetes role=a role=b',
+    stub: {},
+    err: 'Error parsing configuration: failed to convert values to strings: "role" is a list or an object\n',
+    code: 1,
+    asked: [],
+  },
 ]
 
 play(cases)

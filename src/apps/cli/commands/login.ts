@@ -8,7 +8,6 @@ import { write } from '#client/calls/logical.ts'
 import { attempt, type Context } from '../context.ts'
 import { loginMethods } from '../login-methods.ts'
 import { sanitizePath } from '../paths.ts'
-import { goValue } from '../render/value.ts'
 import { type Row, row } from '../row.ts'
 import { writePrivately } from '#client/token-store.ts'
 import { CliError, wrapped } from '../ui.ts'
@@ -92,11 +91,10 @@ async function logIn(c: LoginContext): Promise<Envelope> {
   const [first = ''] = c.args
   const args = type === 'token' && first !== '' && first !== '-' && !first.includes('=') ? [`token=${first}`] : c.args
   // A token piped in alone (`login -`) is no JSON object.
-  const values =
+  const config: Record<string, string> =
     type === 'token' && first === '-'
       ? { token: (await c.input()).trim() }
-      : await c.data(args, 'Error parsing configuration')
-  const config = Object.fromEntries(Object.entries(values).map(([key, value]) => [key, goValue(value as Json)]))
+      : await c.texts(args, 'Error parsing configuration')
   const mount = sanitizePath(config['mount'] ?? (c.flags.path || type))
   return attempt('Error authenticating', make(c, { ...config, mount }))
 }
