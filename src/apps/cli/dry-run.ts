@@ -82,7 +82,8 @@ const sudoPaths = [
 ]
 
 function policyText(request: ApiRequest): string {
-  const path = request.path.replace(/^\/+/, '')
+  // As it is sent: without outer and double slashes.
+  const path = request.path.split('/').filter(Boolean).join('/')
   const wants = request.query?.['list'] === true ? ['list'] : [...(capabilities[request.method] ?? [])]
   if (sudoPaths.some(pattern => pattern.test(path))) wants.push('sudo')
   return `path "${path}" {\n  capabilities = [${wants.map(word => `"${word}"`).join(', ')}]\n}`

@@ -282,6 +282,13 @@ reconstruct the root key, Vault will remain permanently sealed!
     code: 1,
     asked: [],
   },
+  {
+    rule: '-output-policy names the path that is sent, without a slash at the end',
+    argv: 'secrets disable -output-policy team/kv/',
+    stub: {},
+    out: 'path "sys/mounts/team/kv" {\n  capabilities = ["delete"]\n}\n',
+    asked: [],
+  },
 ]
 
 play(cases)
