@@ -1,6 +1,13 @@
 import { createApiClient } from '#client/api.ts'
 import { EnvironmentError, readEnvironment } from '#client/environment.ts'
-import { FlagError, type Flags, type FlagValues, misplacedFlagsHint, parseFlags } from '#ground/text/flags.ts'
+import {
+  FlagError,
+  type Flags,
+  type FlagValues,
+  misplacedFlagsHint,
+  parseFlags,
+  parseGoBool,
+} from '#ground/text/flags.ts'
 import type { Io } from '#protocol/command.ts'
 import { Context } from './context.ts'
 import { DryRun, dryRunClient } from './dry-run.ts'
@@ -90,11 +97,20 @@ function readGlobals(argv: readonly string[], io: Io): Globals {
     const [name, value] = arg.replace(/^--?/, '').split('=', 2)
     if (!arg.startsWith('-')) continue
     if (name === 'format') format = value ?? argv[i + 1] ?? ''
-    else if (name === 'detailed') isDetailed = value === undefined || value === 'true' || value === '1'
+    else if (name === 'detailed') isDetailed = value === undefined || isTrueText(value)
     else if (name === 'output-curl-string') isCurl = value !== 'false'
     else if (name === 'output-policy') isPolicy = value !== 'false'
   }
   return { format: format || formatOfEnvironment(io), isDetailed, isCurl, isPolicy }
+}
+
+// What no boolean is, the flag parser refuses.
+function isTrueText(text: string): boolean {
+  try {
+    return parseGoBool(text)
+  } catch {
+    return false
+  }
 }
 
 function formatOfEnvironment(io: Io): string {

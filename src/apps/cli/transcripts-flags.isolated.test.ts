@@ -289,6 +289,24 @@ reconstruct the root key, Vault will remain permanently sealed!
     out: 'path "sys/mounts/team/kv" {\n  capabilities = ["delete"]\n}\n',
     asked: [],
   },
+  {
+    rule: '-detailed takes every boolean that other flags take',
+    argv: 'list -detailed=T -format=json pki/certs',
+    stub: { 'GET /v1/pki/certs?list=true': { body: { request_id: 'r', data: { keys: ['a'] } } } },
+    out: `{
+  "request_id": "r",
+  "lease_id": "",
+  "lease_duration": 0,
+  "renewable": false,
+  "data": {
+    "keys": [
+      "a"
+    ]
+  },
+  "warnings": null
+}
+`,
+  },
 ]
 
 play(cases)
