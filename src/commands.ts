@@ -28,6 +28,7 @@ export const commands: readonly CommandEntry[] = [
     synopsis: 'Start an agent: log in, keep tokens and templates fresh',
     load: async () => (await import('#apps/agent/command.ts')).command,
   },
+  { name: 'audit', synopsis: 'Interact with audit devices', load: cli('audit') },
   { name: 'auth', synopsis: 'Interact with auth methods', load: cli('auth') },
   { name: 'kv', synopsis: 'Interact with the Key-Value storage', load: cli('kv') },
   { name: 'operator', synopsis: 'Perform operator-specific tasks', load: cli('operator') },

@@ -21,6 +21,13 @@ type GroupEntry = { readonly help: string; readonly load: Load }
 
 /** Commands that have commands. A new one: its rows in `commands/`, a line here, a line in `src/commands.ts`. */
 const groups: Readonly<Record<string, GroupEntry>> = {
+  audit: {
+    help: `Audit devices: where every request and its answer are written down.
+
+    $ % audit enable file file_path=/var/log/coffer/audit.log
+    $ % audit list`,
+    load: async () => (await import('./commands/audit.ts')).auditRows,
+  },
   auth: {
     help: `Auth methods: ways to log in.
 

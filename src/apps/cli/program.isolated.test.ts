@@ -48,4 +48,5 @@ test('the program: called as vault it says so', () => {
   const env = { COFFER_CALLED_AS: 'vault' }
   assert.match(run(['version'], env).stdout, /^Vault v1\.21\.0/)
   assert.match(run(['kv', 'get', '-help'], env).stdout, /\$ vault kv get/)
+  assert.match(run(['audit', '-help'], env).stdout, /^Usage: vault audit <subcommand>[^]*\$ vault audit enable/)
 })

@@ -91,6 +91,26 @@ export async function tuneMount(
   await client.request({ method: 'POST', path: target, body, ...options })
 }
 
+/** Audit devices by path, each path with its slash. */
+export async function listAudits(client: ApiClient, options: CallOptions = {}): Promise<JsonObject> {
+  const { envelope } = await client.request({ method: 'GET', path: 'sys/audit', ...options })
+  if (!envelope?.data) throw new Error('data from server response is empty')
+  return envelope.data
+}
+
+export async function enableAudit(
+  client: ApiClient,
+  path: string,
+  body: JsonObject,
+  options: CallOptions = {},
+): Promise<void> {
+  await write(client, `sys/audit/${path}`, body, options)
+}
+
+export async function disableAudit(client: ApiClient, path: string, options: CallOptions = {}): Promise<void> {
+  await remove(client, `sys/audit/${path}`, {}, options)
+}
+
 export async function listPolicies(client: ApiClient, options: CallOptions = {}): Promise<string[]> {
   const envelope = await list(client, 'sys/policies/acl', {}, options)
   if (!envelope?.data) throw new Error('data from server response is empty')
