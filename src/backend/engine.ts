@@ -128,8 +128,11 @@ export type Row<S, F extends Fields = Fields> = {
   readonly rest?: 'keep'
   /** Captures are lower-cased before anything sees them. */
   readonly foldCase?: true
-  /** `raw`: the body isn't parsed; `call.raw` has it. */
-  readonly body?: 'json' | 'raw'
+  /**
+   * `raw`: the body isn't parsed; `call.raw` has it. `own`: its keys are the caller's own and may have any name, that of
+   * a field too; they come whole as `call.body`, and the fields of a write are those of its path.
+   */
+  readonly body?: 'json' | 'raw' | 'own'
   readonly operations: { readonly [O in RowOperation]?: Action<S, F> }
   readonly help: { readonly synopsis: string; readonly description: string }
   /** Decides between `create` and `update` before policies are asked; without it every write is an update. */

@@ -27,7 +27,14 @@ export type Outcome =
   /** 404 `{"errors":[]}`. */
   | { readonly kind: 'missing' }
   /** 200, or `status` (a KV v2 deleted version is 404 with data); `topLevel` repeats the keys beside `data`. */
-  | { readonly kind: 'data'; readonly data: Json | null; readonly status?: number; readonly topLevel?: true }
+  | {
+      readonly kind: 'data'
+      readonly data: Json | null
+      readonly status?: number
+      readonly topLevel?: true
+      /** Shown as `lease_duration` though there is no lease; never more than the mount's maximum. */
+      readonly ttl?: Seconds
+    }
   /** An empty list is 404 unless `scan` or there are warnings. */
   | {
       readonly kind: 'list'

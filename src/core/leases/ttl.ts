@@ -55,6 +55,14 @@ export function calculateTtl(ask: TtlAsk): TtlGrant {
   return { kind: 'granted', ttl, warnings }
 }
 
+/** A TTL that is only shown, since nothing ends with it: within the mount's maximum. */
+export function bounded(
+  ttl: Seconds,
+  { maxTtl }: { readonly maxTtl: Seconds },
+): { readonly ttl: Seconds; readonly warnings: readonly string[] } {
+  return ttl > maxTtl ? { ttl: maxTtl, warnings: [exceeded('TTL', ttl, maxTtl)] } : { ttl, warnings: [] }
+}
+
 function exceeded(what: 'TTL' | 'period', asked: Seconds, max: Seconds): string {
   const compact = formatCompactDuration
   return `${what} of "${compact(asked)}" exceeded the effective max_ttl of "${compact(max)}"; ${what} value is capped accordingly`

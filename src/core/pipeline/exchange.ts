@@ -3,7 +3,7 @@ import type { Instant } from '#ground/base/clock.ts'
 import { InvalidField, parseInput, type ParsedInput } from '#ground/fields/parse.ts'
 import { BodyError, type HttpRequest, type HttpResponse, type HttpUpgrade } from '#ground/http/message.ts'
 import { cidrContains, parseCidr } from '#ground/text/cidr.ts'
-import type { Json } from '#ground/text/json.ts'
+import { type Json, type JsonObject, setKey } from '#ground/text/json.ts'
 import type { Action, Row } from '#backend/engine.ts'
 import { rootNamespace } from '#backend/namespace.ts'
 import type { Reply } from '#backend/reply.ts'
@@ -46,6 +46,7 @@ export class Exchange {
   readonly #action: Action<unknown> | null
   #raw: Bytes | null = null
   #values: Readonly<Record<string, Json>> = noValues
+  #own: JsonObject | null = null
   #parsed: ParsedInput = noParsed
   #operation: Operation
   #live: LiveToken | null = null
@@ -126,11 +127,16 @@ export class Exchange {
     if (this.#row?.body === 'raw') {
       this.#raw = bytes
       this.#values = query
-    } else if (takesBody && bytes.length > 0) {
-      const type = this.#request.headers.get(headerNames.contentType)
-      this.#values = { ...query, ...readValues(bytes, type, this.#options.settings.json) }
-    } else this.#values = query
+    } else if (takesBody && this.#row?.body === 'own') {
+      this.#own = this.#bodyValues(bytes)
+      this.#values = this.#own
+    } else if (takesBody && bytes.length > 0) this.#values = { ...query, ...this.#bodyValues(bytes) }
+    else this.#values = query
     return this.#identify()
+  }
+
+  #bodyValues(bytes: Bytes): JsonObject {
+    return readValues(bytes, this.#request.headers.get(headerNames.contentType), this.#options.settings.json)
   }
 
   #identify(): Maybe<Answer> {
@@ -168,7 +174,7 @@ export class Exchange {
   #prepare(): Maybe<Answer> {
     if (this.#row === null || this.#action === null) return this.#authorise()
     try {
-      this.#parsed = parseInput(this.#row.fields, { values: this.#values, captures: this.#captures })
+      this.#parsed = this.#parse(this.#row)
     } catch (error) {
       if (!(error instanceof InvalidField)) throw error
       // Who may not ask isn't told what the path takes; only an existence check needs its fields before.
@@ -184,6 +190,11 @@ export class Exchange {
 
   #needsExistence(row: Row<unknown>, action: Action<unknown>): boolean {
     return this.#operation === 'update' && row.exists !== undefined && action.access === 'policy'
+  }
+
+  // Keys of the caller's own are no fields, whatever their names.
+  #parse(row: Row<unknown>): ParsedInput {
+    return parseInput(row.fields, { values: this.#own === null ? this.#values : noValues, captures: this.#captures })
   }
 
   #settle(exists: boolean): Maybe<Answer> {
@@ -255,7 +266,7 @@ export class Exchange {
   #limitPage(limit: number): void {
     if (this.#row === null || this.#misfit !== null || !Object.hasOwn(this.#row.fields, 'limit')) return
     this.#values = { ...this.#values, limit }
-    this.#parsed = parseInput(this.#row.fields, { values: this.#values, captures: this.#captures })
+    this.#parsed = this.#parse(this.#row)
     this.#call = this.#makeCall()
   }
 
@@ -292,7 +303,7 @@ export class Exchange {
         house: this.#house,
         live: this.#live,
         now: this.#now(),
-        unknown: this.#row?.rest === 'keep' || this.#row?.body === 'raw' ? [] : this.#parsed.unknown,
+        unknown: this.#takesAnything() ? [] : this.#parsed.unknown,
         replaced: this.#parsed.replaced,
         audits: this.#action?.audit !== false,
         isLastUse: this.#usesLeft === 0,
@@ -302,6 +313,10 @@ export class Exchange {
       reply,
     )
     return finished instanceof Promise ? finished.then(done => this.#close(done)) : this.#close(finished)
+  }
+
+  #takesAnything(): boolean {
+    return this.#row?.rest === 'keep' || this.#row?.body === 'raw' || this.#row?.body === 'own'
   }
 
   #close(finished: Finished): Maybe<Answer> {
@@ -387,7 +402,7 @@ export class Exchange {
 
   #makeCall(): RequestCall {
     const rest: Record<string, Json> = {}
-    if (this.#row?.rest === 'keep') for (const name of this.#parsed.unknown) rest[name] = this.#values[name]!
+    if (this.#row?.rest === 'keep') for (const name of this.#parsed.unknown) setKey(rest, name, this.#values[name]!)
     return new RequestCall({
       id: this.#id,
       operation: this.#operation,
@@ -397,6 +412,7 @@ export class Exchange {
       sent: this.#parsed.sent,
       nulls: this.#parsed.nulls,
       rest,
+      body: this.#own ?? noValues,
       raw: this.#raw,
       request: this.#request,
       remoteAddress: this.#address(),

@@ -8,6 +8,7 @@ import type { Mount } from '#core/mounts/mount.ts'
 import { makeLive, type LiveToken } from '#core/tokens/live.ts'
 import { type Registered, registerLogin, registerToken } from '#core/tokens/register.ts'
 import { authBlock } from '#core/tokens/render.ts'
+import { bounded } from '#core/leases/ttl.ts'
 import { fault } from '#protocol/fault.ts'
 import type { Operation } from '#protocol/verdict.ts'
 import { answerHeaders, listData, renderData, renderEnvelope } from './answer.ts'
@@ -56,11 +57,7 @@ export function finish(ending: Ending, reply: Reply): Maybe<Finished> {
     case 'list':
       return listed(ending, reply)
     case 'data':
-      return enveloped(ending, reply, {
-        data: reply.data,
-        status: reply.status ?? 200,
-        topLevel: reply.topLevel ? reply.data : null,
-      })
+      return shown(ending, reply)
     case 'auth':
       return enveloped(ending, reply, { data: null, status: 200, topLevel: null, auth: reply.auth })
     case 'lease':
@@ -85,6 +82,14 @@ export function finish(ending: Ending, reply: Reply): Maybe<Finished> {
     default:
       return reply satisfies never
   }
+}
+
+function shown(ending: Ending, reply: Extract<Reply, { kind: 'data' }>): Finished {
+  const content = { data: reply.data, status: reply.status ?? 200, topLevel: reply.topLevel ? reply.data : null }
+  if (reply.ttl === undefined || ending.house === null) return enveloped(ending, reply, content)
+  const { ttl, warnings } = bounded(reply.ttl, ending.house.mounts.effectiveTtls(ending.mount.entry.config))
+  if (warnings.length === 0) return enveloped(ending, reply, { ...content, ttl })
+  return enveloped(ending, { ...reply, warnings: [...(reply.warnings ?? []), ...warnings] }, { ...content, ttl })
 }
 
 function notFound(ending: Ending, reply: Reply): Finished {
@@ -121,7 +126,7 @@ function passedOn(ending: Ending, reply: Extract<Reply, { kind: 'raw' | 'stream'
 }
 
 type Lease = { readonly leaseId: string; readonly renewable: boolean; readonly ttl: Seconds }
-type Content = { data: Json | null; status: number; topLevel: Json | null; auth?: Json; lease?: Lease }
+type Content = { data: Json | null; status: number; topLevel: Json | null; auth?: Json; ttl?: Seconds; lease?: Lease }
 const noLease: Lease = { leaseId: '', renewable: false, ttl: seconds(0) }
 
 function enveloped(ending: Ending, reply: Reply, content: Content): Finished {
@@ -131,7 +136,7 @@ function enveloped(ending: Ending, reply: Reply, content: Content): Finished {
     id: ending.id,
     leaseId,
     renewable,
-    leaseDuration: ttl,
+    leaseDuration: content.ttl ?? ttl,
     data: renderData(content.data, reply.memo),
     warnings,
     auth: content.auth === undefined ? 'null' : renderJson(content.auth),

@@ -3,7 +3,7 @@ import { createLog, type Log, silentLog } from '#ground/base/log.ts'
 import { simWorld } from '#ground/base/world.ts'
 import { headersOf } from '#ground/http/headers.ts'
 import { type Body, BodyError, type HttpRequest, type HttpResponse } from '#ground/http/message.ts'
-import type { Json } from '#ground/text/json.ts'
+import { type Json, renderJson } from '#ground/text/json.ts'
 import type { AnyEngine } from '#backend/engine.ts'
 import { AuditBlocked } from '#core/audit/broker.ts'
 import { auditFailedResponse, type NodeOptions, ServerNode } from '#core/node/node.ts'
@@ -25,6 +25,7 @@ export type TestAnswer = {
 }
 
 export type TestAsk = {
+  /** `RawJson` is sent as it is: number literals, forms, what is broken. */
   readonly body?: Json
   /** Instead of `body`: as it is. */
   readonly text?: string
@@ -173,7 +174,7 @@ export class TestServer {
           ([name, value]) => [name.toLowerCase(), value] as const,
         ),
       ),
-      body: bodyOf(ask.text ?? (ask.body === undefined ? '' : JSON.stringify(ask.body))),
+      body: bodyOf(ask.text ?? (ask.body === undefined ? '' : renderJson(ask.body))),
       peer: { transport: 'tcp', address, port: 4711, tls: null },
       signal: this.#ending.signal,
     }

@@ -83,8 +83,10 @@ function operationOf(
 ): Json {
   const others = Object.entries(row.fields).filter(([name, field]) => !captured.includes(name) && field.from !== 'path')
   const takesBody = operation === 'update' || operation === 'patch'
-  const query = others.filter(([, field]) => field.from === 'query')
+  const isOwn = takesBody && row.body === 'own'
+  const query = isOwn ? [] : others.filter(([, field]) => field.from === 'query')
   const body = takesBody ? others.filter(([, field]) => field.from !== 'query') : []
+  const schema = isOwn ? anyKeys : objectOf(Object.fromEntries(body))
   return {
     summary: action.summary ?? row.help.synopsis,
     tags: ['secrets'],
@@ -96,8 +98,8 @@ function operationOf(
         ? [{ name: 'list', in: 'query', required: true, schema: { type: 'string', enum: ['true'] } }]
         : []),
     ],
-    ...(body.length > 0 && {
-      requestBody: { required: true, content: { 'application/json': { schema: objectOf(Object.fromEntries(body)) } } },
+    ...((isOwn || body.length > 0) && {
+      requestBody: { required: true, content: { 'application/json': { schema } } },
     }),
     responses: {
       '200': {
@@ -107,6 +109,8 @@ function operationOf(
     },
   }
 }
+
+const anyKeys: Json = { type: 'object', additionalProperties: true }
 
 function objectOf(fields: Fields): Json {
   const properties: Record<string, Json> = {}
