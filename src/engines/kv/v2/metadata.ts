@@ -1,12 +1,13 @@
 import type { Maybe } from '#ground/base/brand.ts'
 import type { Seconds } from '#ground/base/clock.ts'
-import { captured, durationSeconds, int, object, optionalBool, optionalInt, text } from '#ground/fields/kit.ts'
+import { captured, durationSeconds, object, optionalBool, optionalInt } from '#ground/fields/kit.ts'
 import { formatGoDuration } from '#ground/text/duration.ts'
 import { type Json, type JsonObject, NumberLiteral } from '#ground/text/json.ts'
 import { formatRfc3339Nano } from '#ground/text/time.ts'
 import type { Call } from '#backend/call.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { fault, multiError } from '#protocol/fault.ts'
+import { asFolder, listOf, pagingFields } from '../listing.ts'
 import { changed } from './data.ts'
 import { newSecret, type SecretEntry, secretCodec, secretKey, versionCodec, versionsFolder } from './secret.ts'
 import { type KvState, readConfig, row } from './state.ts'
@@ -17,8 +18,7 @@ const fields = {
   cas_required: optionalBool({ description: 'Every write must say which version it replaces.' }),
   delete_version_after: durationSeconds({ description: 'Versions delete themselves after this.' }),
   custom_metadata: object({ description: 'Up to 64 texts of your own; replaced as a whole.' }),
-  after: text({ description: 'List after this name.', from: 'query' }),
-  limit: int({ description: 'List at most so many; 0 = all.', from: 'query' }),
+  ...pagingFields,
 }
 
 type MetadataInput = {
@@ -204,28 +204,6 @@ async function remove(call: MetadataCall, state: KvState): Promise<Reply> {
   return empty
 }
 
-const keysMaxListed = 100_000
-
-async function list(
-  folder: string,
-  call: Call<Pick<MetadataInput, 'after' | 'limit'>>,
-  state: KvState,
-): Promise<Reply> {
-  const { limit, after } = call.input
-  const keys: string[] = []
-  const most = limit > 0 ? Math.min(limit, keysMaxListed) : keysMaxListed
-  let last = after === '' ? undefined : after
-  for (;;) {
-    const page = await state.parts.view.list(secretCodec, folder, {
-      ...(last !== undefined && { after: last }),
-      limit: Math.min(1_000, most - keys.length),
-    })
-    keys.push(...page.keys)
-    if (!page.more || keys.length >= most) return { kind: 'list', keys }
-    last = page.keys.at(-1)
-  }
-}
-
 export const metadataRows = [
   row({
     path: 'metadata/*path',
@@ -239,7 +217,7 @@ export const metadataRows = [
       list: {
         access: 'policy',
         summary: 'The secrets and folders below a path.',
-        handler: (call, state) => list(asFolder(call.input.path), call, state),
+        handler: (call, state) => listOf(state.parts.view, secretCodec, asFolder(call.input.path), call),
       },
     },
     help: {
@@ -249,16 +227,14 @@ export const metadataRows = [
   }),
   row({
     path: 'metadata',
-    fields: { after: fields.after, limit: fields.limit },
+    fields: pagingFields,
     operations: {
       list: {
         access: 'policy',
         summary: 'The secrets and folders of the mount.',
-        handler: (call, state) => list('', call, state),
+        handler: (call, state) => listOf(state.parts.view, secretCodec, '', call),
       },
     },
     help: { synopsis: 'The secrets and folders of the mount.', description: '' },
   }),
 ]
-
-const asFolder = (path: string): string => (path === '' || path.endsWith('/') ? path : `${path}/`)
