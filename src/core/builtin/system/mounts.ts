@@ -72,13 +72,12 @@ async function enable(kind: Kind, call: Call<Input<typeof enableFields>>, state:
   return empty
 }
 
-// Old names of kv and of its versions. @source openbao vault/logical_system.go handleMount
+// Names of kv with its version. `generic` is a type of its own: a mount shows the name that it was made by. @source openbao vault/logical_system.go handleMount
 function resolveType(
   asked: string,
   options: Readonly<Record<string, string>>,
 ): { type: string; options: Record<string, string> } {
   const plain = { ...options }
-  if (asked === 'generic') return { type: 'kv', options: plain }
   if (asked === 'kv-v1') return { type: 'kv', options: { ...plain, version: '1' } }
   if (asked === 'kv-v2') return { type: 'kv', options: { ...plain, version: '2' } }
   return { type: asked, options: plain }
@@ -105,7 +104,7 @@ async function tune(kind: Kind, call: Call<Input<typeof tuneFields>>, state: Sys
 function mergedOptions(entry: MountEntry, sent: Readonly<Record<string, string>>): Record<string, string> {
   const merged: Record<string, string> = { ...entry.options }
   for (const [name, value] of Object.entries(sent)) {
-    if (name === 'version' && entry.type === 'kv' && value !== (merged['version'] ?? '1')) {
+    if (name === 'version' && ['kv', 'generic'].includes(entry.type) && value !== (merged['version'] ?? '1')) {
       throw fault(
         'request.invalid',
         merged['version'] === '2'
