@@ -146,6 +146,25 @@ test('an init agent hands over to the one that stays, which logs in nowhere and 
   assert.equal(await codeOf(child), 0)
 })
 
+test('a secret of kv version 1 is rendered by its path, and a change follows without a poll', limit, async () => {
+  const send = async (path: string, body: unknown): Promise<void> => {
+    const headers = { 'X-Vault-Token': 'root' }
+    const answer = await fetch(`${address}/v1/${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
+    assert.equal(answer.status, 204)
+  }
+  await send('sys/mounts/old', { type: 'kv' })
+  await send('old/app', { pw: 'first', ttl: '1h' })
+  const path = await config('old')
+  await writeFile(path, readFileSync(path, 'utf8').replace('secret/app', 'old/app').replace('.Data.data.pw', '.Data.pw'))
+  const child = start(['agent', `-config=${path}`, '-log-level=debug'])
+  await printed(child, 'mode=pushed')
+  await fileSays(join(folder, 'old.out'), 'first')
+  await send('old/app', { pw: 'second' })
+  await fileSays(join(folder, 'old.out'), 'second')
+  child.kill('SIGTERM')
+  assert.equal(await codeOf(child), 0)
+})
+
 test('SIGHUP reads the log level anew and leaves all else', limit, async () => {
   const path = await config('level')
   const child = start(['agent', `-config=${path}`])

@@ -88,7 +88,7 @@ function wholeOf(data: Json | null, name: string): number {
 
 /**
  * Seconds until a value without a renewable lease is read again.
- * @param staticInterval for what says nothing of its life (KV).
+ * @param staticInterval for what says nothing of its life (KV version 2), and the longest for KV version 1.
  * @source consul-template dependency/vault_common.go leaseCheckWait
  */
 export function readAgainAfter(envelope: Envelope, staticInterval: Seconds, entropy: Entropy, nowMs: number): number {
@@ -101,7 +101,9 @@ export function readAgainAfter(envelope: Envelope, staticInterval: Seconds, entr
     const secretIdTtl = wholeOf(data, 'secret_id_ttl')
     if (secretIdTtl > 0) return (secretIdTtl + 1) * threshold(entropy)
     if (wholeOf(data, 'rotation_period') > 0) return wholeOf(data, 'ttl') + 1
-    return staticInterval * threshold(entropy)
+    // KV version 1 says how long its value holds; an interval that is shorter finds a change sooner.
+    const holds = leaseDuration > 0 ? Math.min(leaseDuration, staticInterval) : staticInterval
+    return holds * threshold(entropy)
   }
   return (leaseDuration > 0 ? leaseDuration : staticInterval) * threshold(entropy)
 }

@@ -209,6 +209,26 @@ test('a new token asks for leases anew and leaves static values', async () => {
   await run.obtainer.close()
 })
 
+for (const [rule, path, duration, data, seconds] of [
+  ['a short ttl of its own', 'old/app', 60, '{"pw":"one","ttl":"1m"}', 60],
+  ['a ttl longer than the interval', 'old/app', 3600, '{"pw":"one","ttl":"1h"}', 300],
+  ["the mount's default", 'old/app', 2_764_800, '{"pw":"one"}', 300],
+  ['a secret below a folder named data', 'old/data/app', 60, '{"pw":"one","ttl":"1m"}', 60],
+] as const) {
+  test(`kv version 1 is read by its path and again within its lease_duration: ${rule}`, async () => {
+    const secret: ScriptedAnswer = { status: 200, body: `{"lease_id":"","lease_duration":${duration},"data":${data}}` }
+    const run = start(() => secret, [`{{ with secret "${path}" }}{{ .Data.pw }} {{ .LeaseDuration }}{{ end }}`])
+    await run.advance(10)
+    assert.deepEqual(run.texts, [`one ${duration}`])
+    assert.deepEqual(run.reads(), [`GET /v1/${path}`])
+    await run.advance(seconds * 840)
+    assert.equal(run.reads().length, 1)
+    await run.advance(seconds * 120)
+    assert.equal(run.reads().length, 2)
+    await run.obtainer.close()
+  })
+}
+
 test('a failing read is tried again with a doubling wait, then it is a failure; another try mends it', async () => {
   let isThere = false
   const run = start(() => (isThere ? kv('late') : { status: 404, body: '{"errors":[]}' }), [withPw])
