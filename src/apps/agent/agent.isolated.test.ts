@@ -155,7 +155,10 @@ test('a secret of kv version 1 is rendered by its path, and a change follows wit
   await send('sys/mounts/old', { type: 'kv' })
   await send('old/app', { pw: 'first', ttl: '1h' })
   const path = await config('old')
-  await writeFile(path, readFileSync(path, 'utf8').replace('secret/app', 'old/app').replace('.Data.data.pw', '.Data.pw'))
+  await writeFile(
+    path,
+    readFileSync(path, 'utf8').replace('secret/app', 'old/app').replace('.Data.data.pw', '.Data.pw'),
+  )
   const child = start(['agent', `-config=${path}`, '-log-level=debug'])
   await printed(child, 'mode=pushed')
   await fileSays(join(folder, 'old.out'), 'first')

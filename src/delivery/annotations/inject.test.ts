@@ -193,6 +193,16 @@ test('the generated configuration is the one of the original', () => {
   assert.equal(handover, undefined)
 })
 
+test('a path of kv version 1 stands in the template as it is written', () => {
+  const { template } = configOf(
+    byName(patched(original({ ...basic, 'agent-inject-secret-db': 'secret/foo' })), 'vault-agent-init'),
+  )
+  assert.equal(
+    template?.[0]?.['contents'],
+    '{{ with secret "secret/foo" }}{{ range $k, $v := .Data }}{{ $k }}: {{ $v }}\n{{ end }}{{ end }}',
+  )
+})
+
 for (const [rule, annotations, want] of [
   ['names are lower-cased', { 'agent-inject-secret-DB': 'a/b' }, { destination: '/vault/secrets/db' }],
   [

@@ -229,6 +229,15 @@ for (const [rule, path, duration, data, seconds] of [
   })
 }
 
+test("the injector's own template shows the keys of a secret of kv version 1", async () => {
+  const secret: ScriptedAnswer = { status: 200, body: '{"lease_duration":60,"data":{"ttl":"1m","pw":"one","n":1.0}}' }
+  const template = '{{ with secret "old/app" }}{{ range $k, $v := .Data }}{{ $k }}: {{ $v }}\n{{ end }}{{ end }}'
+  const run = start(() => secret, [template])
+  await run.advance(10)
+  assert.deepEqual(run.texts, ['n: 1.0\npw: one\nttl: 1m\n'])
+  await run.obtainer.close()
+})
+
 test('a failing read is tried again with a doubling wait, then it is a failure; another try mends it', async () => {
   let isThere = false
   const run = start(() => (isThere ? kv('late') : { status: 404, body: '{"errors":[]}' }), [withPw])
