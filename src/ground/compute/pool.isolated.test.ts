@@ -47,6 +47,9 @@ const fails = (code: string, message?: RegExp): object => ({ name: 'ComputeError
 test('compute: the pool of the product answers', async () => {
   await using pool = new ComputePool({ clock: systemClock, width: 1, waitingMax: 1, timeoutMs: 60_000 })
   assert.equal(await pool.run('ping', { text: 'there' }), 'there')
+  const password = new TextEncoder().encode('x')
+  const hash = await pool.run('bcryptHash', { password, salt: new Uint8Array(16), cost: 4 })
+  assert.equal(await pool.run('bcryptCheck', { password, hash, floor: 4 }), true)
 })
 
 test('compute: more tasks than threads are all answered, each its own', async () => {
