@@ -30,6 +30,11 @@ export const tokenFields = {
 
 export type TokenInput = Input<typeof tokenFields>
 
+/** What a request gives that sends none of them: for paths that take only some. */
+export const noTokenInput = Object.fromEntries(
+  Object.entries(tokenFields).map(([name, field]) => [name, field.fallback]),
+) as TokenInput
+
 const oldNames = {
   token_policies: 'policies',
   token_ttl: 'ttl',

@@ -1,7 +1,7 @@
 import { Secret } from '#ground/base/secret.ts'
 import type { Input } from '#ground/fields/field.ts'
 import { text } from '#ground/fields/kit.ts'
-import { cidrContains, parseCidr } from '#ground/text/cidr.ts'
+import { requireBoundAddress } from '#backend/bound-address.ts'
 import { type HeldLogin, type Granted } from '#backend/engine.ts'
 import type { Call } from '#backend/call.ts'
 import type { Reply } from '#backend/reply.ts'
@@ -32,7 +32,7 @@ async function login(call: LoginCall, state: KubernetesState): Promise<Reply> {
   const name = input.role.toLowerCase()
   const role = /^[\w][\w.-]*$/.test(name) ? await state.parts.view.get(roleEntries.key(name)) : null
   if (role === null) throw fault('request.invalid', `invalid role name "${input.role}"`)
-  checkAddress(call, role)
+  requireBoundAddress(role.stored.parameters, call.remoteAddress)
   const config = await state.parts.view.get(configKey)
   if (config === null) throw fault('backend.failed_bare', 'could not load backend configuration')
   const reviewer = await state.reviewers.current(config)
@@ -51,14 +51,6 @@ async function login(call: LoginCall, state: KubernetesState): Promise<Reply> {
     token,
     await annotationsOf(config, token, reviewer, jwt, call.signal),
   )
-}
-
-function checkAddress(call: LoginCall, role: Role): void {
-  const cidrs = role.stored.parameters.boundCidrs
-  if (cidrs.length === 0 || cidrs.some(cidr => cidrContains(parseCidr(cidr), call.remoteAddress))) return
-  throw fault('permission.bare', 'permission denied', {
-    reason: `address ${call.remoteAddress} is outside of token_bound_cidrs ${cidrs.join(', ')}`,
-  })
 }
 
 function readToken(jwt: string, config: KubernetesConfig): AccountToken {

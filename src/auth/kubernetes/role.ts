@@ -4,6 +4,7 @@ import { formatGoDuration } from '#ground/text/duration.ts'
 import type { Json } from '#ground/text/json.ts'
 import type { Input } from '#ground/fields/field.ts'
 import type { Call } from '#backend/call.ts'
+import { listNames, pagingFields } from '#backend/listing.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { drop, jsonEntries } from '#backend/storage.ts'
 import {
@@ -160,25 +161,15 @@ function show(role: Role): Json {
   }
 }
 
-const rolesMax = 100_000
-
 export const roleRows = [
   row({
     path: 'role',
-    fields: {},
+    fields: pagingFields,
     operations: {
       list: {
         access: 'policy',
         summary: 'Names of all roles.',
-        async handler(_call, state) {
-          const keys: string[] = []
-          for (;;) {
-            const after = keys.at(-1)
-            const page = await state.parts.view.list(roleEntries, '', { ...(after && { after }), limit: 1_000 })
-            keys.push(...page.keys)
-            if (!page.more || keys.length >= rolesMax) return { kind: 'list', keys }
-          }
-        },
+        handler: (call, { parts }) => listNames(parts.view, roleEntries, '', call.input),
       },
     },
     help: { synopsis: 'Names of all roles.', description: '' },
