@@ -24,6 +24,7 @@ import { furnishLocal, localConfig, localFiles, prepareFolder } from './local.ts
 import { openStore } from './open-store.ts'
 import { uiPages } from './page.ts'
 import { portOwner } from './port-owner.ts'
+import { openServices } from './services.ts'
 import { watchVolume } from './volume.ts'
 
 type ServerFlags = FlagValues<typeof serverFlags>
@@ -135,6 +136,7 @@ async function serve(flags: ServerFlags, io: Io): Promise<number> {
   for (const warning of warnings) log.warn(warning)
   using _pid = config.pidFile === null ? null : holdPidFile(config.pidFile)
   const store = await openStore(config.storage, { ...world, log: log.named('storage') })
+  await using services = openServices(world)
   const listeners = new Listeners(world)
   // Port 0 is chosen by the system: the address is known once it listens.
   const address = (): string => config.apiAddress ?? listeners.addresses[0] ?? ''
@@ -144,7 +146,7 @@ async function serve(flags: ServerFlags, io: Io): Promise<number> {
     settings: { ...config, requestBytesMax: Math.max(...config.listeners.map(listener => listener.requestBytesMax)) },
     autoSeal: config.seal === null ? null : sealOf(config.seal, io, world),
     catalog,
-    services: {},
+    services: services.byName,
     pages: (request, state) => uiPages({ address: address(), version: programVersion, state }, request),
     onFatal: error => {
       log.error('the storage failed; the server ends, since nothing may be built on what may be lost', { error })
