@@ -6,16 +6,17 @@ import { CliError } from './ui.ts'
 const answerBytesMax = 64 * 1024
 
 /**
- * Asks for a secret. On a terminal nothing that is typed shows; from a pipe all of it is the answer.
+ * Asks for a secret. On a terminal nothing that is typed shows; from a pipe all of it is the answer, but for a line's
+ * end. Blanks stay: they may be part of a password.
  * @throws CliError 1 when the user gives up (Ctrl-C)
  */
 export async function askHidden(c: Context<Flags>, prompt: string): Promise<string> {
-  if (!c.io.isInputTerminal) return (await c.input()).trim()
+  if (!c.io.isInputTerminal) return (await c.input()).replace(/\r?\n$/, '')
   const terminal = c.io.stdin as ReadStream
   c.io.stderr(prompt)
   terminal.setRawMode(true)
   try {
-    return (await readLine(terminal)).trim()
+    return await readLine(terminal)
   } finally {
     terminal.setRawMode(false)
     terminal.pause()

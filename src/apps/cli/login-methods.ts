@@ -6,6 +6,7 @@ import type { Envelope } from '#protocol/envelope.ts'
 import { kubernetesLogin, podTokenPath } from '#client/login/kubernetes.ts'
 import { LoginError, type LoginOptions } from '#client/login/login.ts'
 import { tokenLogin, unverified } from '#client/login/token.ts'
+import { userpassLogin } from '#client/login/userpass.ts'
 import { askHidden } from './ask.ts'
 import type { Context } from './context.ts'
 
@@ -19,6 +20,7 @@ type Config = Readonly<Record<string, string>>
 export const loginMethods: Readonly<Record<string, (c: Context<Flags>, config: Config) => Promise<Envelope>>> = {
   token: byToken,
   kubernetes: byKubernetes,
+  userpass: byUserpass,
 }
 
 const call = (c: Context<Flags>): LoginOptions => ({ signal: c.io.world.signal })
@@ -53,4 +55,15 @@ async function byKubernetes(c: Context<Flags>, config: Config): Promise<Envelope
   const { requestAccountToken } = await import('./account-token.ts')
   const getToken = (): Promise<Secret> => requestAccountToken(c, { account: defaultAccount, ...config })
   return kubernetesLogin({ role, mount, getToken }).login(c.client, call(c))
+}
+
+async function byUserpass(c: Context<Flags>, config: Config): Promise<Envelope> {
+  const { username = '', mount = 'userpass' } = config
+  if (username === '') throw new LoginError("'username' must be specified")
+  let password = config['password'] ?? ''
+  if (password === '') {
+    if (!c.isInteractive) throw new LoginError("'password' not supplied and refusing to pull from stdin")
+    password = await askHidden(c, 'Password (will be hidden): ')
+  }
+  return userpassLogin({ username, password: new Secret(password), mount }).login(c.client, call(c))
 }

@@ -13,7 +13,10 @@ import { writePrivately } from '#client/token-store.ts'
 import { CliError, wrapped } from '../ui.ts'
 
 const flags = {
-  method: stringFlag({ usage: 'Auth method to log in by, by its type: "token", "kubernetes".', default: 'token' }),
+  method: stringFlag({
+    usage: 'Auth method to log in by, by its type: "token", "kubernetes", "userpass".',
+    default: 'token',
+  }),
   path: stringFlag({ usage: 'Where the auth method is mounted. Default: its type.' }),
   'no-store': boolFlag({ usage: "Don't store the token; only print it." }),
   'no-print': boolFlag({ usage: "Don't print the token; only store it." }),
@@ -35,7 +38,13 @@ With Kubernetes: inside a pod its own service account is used; outside, the kube
 short-lived token of the account "coffer-admin" (or account=, namespace=, audience=):
 
     $ % login -method=kubernetes role=admin
-    $ % login -method=kubernetes -path=prod role=app jwt=@token`,
+    $ % login -method=kubernetes -path=prod role=app jwt=@token
+
+With a name and a password, which is asked for when it isn't given:
+
+    $ % login -method=userpass username=bob
+    Password (will be hidden):
+    $ % login -method=userpass -path=people username=bob`,
   output: ['field', 'format'],
   flags,
   args: null,

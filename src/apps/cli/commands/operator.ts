@@ -185,7 +185,7 @@ async function askUnsealKey(c: Context<Flags>): Promise<string> {
       'Refusing to read from stdin with -non-interactive specified; specify unseal key as an argument to this command'
     throw new CliError(1, wrapped(refusal))
   }
-  return askHidden(c, 'Unseal Key (will be hidden): ')
+  return (await askHidden(c, 'Unseal Key (will be hidden): ')).trim()
 }
 
 const sealRow = row({
