@@ -1,33 +1,72 @@
 import { int, text } from '#ground/fields/kit.ts'
+import type { Call } from './call.ts'
 import type { Reply } from './reply.ts'
 import type { Codec, View } from './storage.ts'
 
-/** What every list takes. */
+/** What every listing takes. */
 export const pagingFields = {
   after: text({ description: 'List after this name.', from: 'query' }),
   limit: int({ description: 'List at most so many; 0 = all.', from: 'query' }),
 } as const
 
-const namesMax = 100_000
-const pageMax = 1_000
+type PagingCall = Call<{ readonly after: string; readonly limit: number }>
 
-/** The names of one level below `codec.prefix + folder`, as asked for by `pagingFields`; read in pages. */
-export async function listNames(
-  view: Pick<View, 'list'>,
+/** Names in one answer, however many there are; `after` goes on. */
+const keysMaxListed = 100_000
+const pageSize = 1_000
+
+export const asFolder = (path: string): string => (path === '' || path.endsWith('/') ? path : `${path}/`)
+
+const most = ({ input }: PagingCall): number => (input.limit > 0 ? Math.min(input.limit, keysMaxListed) : keysMaxListed)
+
+/** One level below a folder. */
+export async function listOf(view: View, codec: Codec<unknown>, folder: string, call: PagingCall): Promise<Reply> {
+  return { kind: 'list', keys: await collect(level(view, codec, folder, call.input.after), call) }
+}
+
+/** All that is below a folder, at any depth, by its path from there. */
+export async function scanOf(view: View, codec: Codec<unknown>, folder: string, call: PagingCall): Promise<Reply> {
+  return { kind: 'list', keys: await collect(below(view, codec, folder, call.input.after), call) }
+}
+
+async function collect(names: AsyncGenerator<string>, call: PagingCall): Promise<readonly string[]> {
+  const keys: string[] = []
+  const bound = most(call)
+  for await (const name of names) {
+    keys.push(name)
+    if (keys.length === bound) break
+    if (keys.length % pageSize === 0) call.signal.throwIfAborted()
+  }
+  return keys
+}
+
+async function* level(view: View, codec: Codec<unknown>, folder: string, after: string): AsyncGenerator<string> {
+  let last = after
+  for (;;) {
+    const page = await view.list(codec, folder, { ...(last !== '' && { after: last }), limit: pageSize })
+    yield* page.keys
+    if (!page.more) return
+    last = page.keys.at(-1)!
+  }
+}
+
+/** In the order of whole paths: a folder's name sorts as what lies in it does. */
+async function* below(view: View, codec: Codec<unknown>, folder: string, after: string): AsyncGenerator<string> {
+  const slash = after.indexOf('/')
+  const first = after.slice(0, slash + 1)
+  if (first !== '') yield* inside(view, codec, folder, first, after.slice(slash + 1))
+  for await (const name of level(view, codec, folder, first === '' ? after : first)) {
+    if (name.endsWith('/')) yield* inside(view, codec, folder, name, '')
+    else yield name
+  }
+}
+
+async function* inside(
+  view: View,
   codec: Codec<unknown>,
   folder: string,
-  { after, limit }: { readonly after: string; readonly limit: number },
-): Promise<Reply> {
-  const keys: string[] = []
-  const most = limit > 0 ? Math.min(limit, namesMax) : namesMax
-  let last = after === '' ? undefined : after
-  for (;;) {
-    const page = await view.list(codec, folder, {
-      ...(last !== undefined && { after: last }),
-      limit: Math.min(pageMax, most - keys.length),
-    })
-    keys.push(...page.keys)
-    if (!page.more || keys.length >= most) return { kind: 'list', keys }
-    last = page.keys.at(-1)
-  }
+  name: string,
+  after: string,
+): AsyncGenerator<string> {
+  for await (const deeper of below(view, codec, folder + name, after)) yield name + deeper
 }

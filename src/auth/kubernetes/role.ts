@@ -4,7 +4,7 @@ import { formatGoDuration } from '#ground/text/duration.ts'
 import type { Json } from '#ground/text/json.ts'
 import type { Input } from '#ground/fields/field.ts'
 import type { Call } from '#backend/call.ts'
-import { listNames, pagingFields } from '#backend/listing.ts'
+import { listOf, pagingFields } from '#backend/listing.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { drop, jsonEntries } from '#backend/storage.ts'
 import {
@@ -169,7 +169,7 @@ export const roleRows = [
       list: {
         access: 'policy',
         summary: 'Names of all roles.',
-        handler: (call, { parts }) => listNames(parts.view, roleEntries, '', call.input),
+        handler: (call, { parts }) => listOf(parts.view, roleEntries, '', call),
       },
     },
     help: { synopsis: 'Names of all roles.', description: '' },

@@ -1,7 +1,7 @@
 import type { Input } from '#ground/fields/field.ts'
 import { captured } from '#ground/fields/kit.ts'
 import type { Call } from '#backend/call.ts'
-import { listNames, pagingFields } from '#backend/listing.ts'
+import { listOf, pagingFields } from '#backend/listing.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { drop } from '#backend/storage.ts'
 import {
@@ -66,7 +66,7 @@ export const userRows = [
       list: {
         access: 'policy',
         summary: 'Names of all users.',
-        handler: (call, { parts }) => listNames(parts.view, userEntries, '', call.input),
+        handler: (call, { parts }) => listOf(parts.view, userEntries, '', call),
       },
     },
     help: { synopsis: 'Names of all users.', description: '' },

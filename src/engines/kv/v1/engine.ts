@@ -7,7 +7,7 @@ import { type Engine, type Parts, rowOf } from '#backend/engine.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { put } from '#backend/storage.ts'
 import { fault } from '#protocol/fault.ts'
-import { asFolder, listOf, pagingFields, scanOf } from '../listing.ts'
+import { asFolder, listOf, pagingFields, scanOf } from '#backend/listing.ts'
 import { type PlainEntry, plainCodec, plainKey, ttlOf } from './secret.ts'
 
 export type PlainState = { readonly parts: Parts }
