@@ -61,4 +61,5 @@ const template = (file: SecretFile) => ({
   ...(file.command !== '' && { command: file.command }),
   ...(file.source !== null && { source: file.source }),
   ...(file.perms !== '' && { perms: file.perms }),
+  ...(file.errorOnMissingKey && { error_on_missing_key: true }),
 })

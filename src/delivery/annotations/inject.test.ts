@@ -99,6 +99,16 @@ for (const [rule, annotations, message] of [
     'error creating new agent sidecar: cannot parse \'\' as bool: strconv.ParseBool: parsing "on": invalid syntax',
   ],
   [
+    'a bad boolean of one secret',
+    { ...basic, 'error-on-missing-key-db': 'yes' },
+    'error creating new agent sidecar: cannot parse \'\' as bool: strconv.ParseBool: parsing "yes": invalid syntax',
+  ],
+  [
+    'a bad boolean of a template without a secret',
+    { 'agent-inject': 'true', role: 'app', 'agent-inject-template-db': '{{ 1 }}', 'error-on-missing-key-db': ' true' },
+    'error creating new agent sidecar: cannot parse \'\' as bool: strconv.ParseBool: parsing " true": invalid syntax',
+  ],
+  [
     'a bad quantity',
     { ...basic, 'agent-limits-cpu': 'much' },
     "error creating new agent sidecar: quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
@@ -243,6 +253,36 @@ for (const [rule, annotations, want] of [
     { left_delimiter: '[[', right_delimiter: ']]' },
   ],
   [
+    'a missing field is an error',
+    { 'agent-inject-secret-db': 'a/b', 'error-on-missing-key-db': 'true' },
+    { error_on_missing_key: true },
+  ],
+  [
+    'of a template alone, too',
+    { 'agent-inject-template-db': '{{ 1 }}', 'error-on-missing-key-db': 'T' },
+    { error_on_missing_key: true },
+  ],
+  [
+    'and of a template file',
+    { 'agent-inject-template-file-db': '/t.ctmpl', 'error-on-missing-key-db': '1' },
+    { error_on_missing_key: true },
+  ],
+  [
+    'a missing field is no error',
+    { 'agent-inject-secret-db': 'a/b', 'error-on-missing-key-db': 'False' },
+    { error_on_missing_key: undefined },
+  ],
+  [
+    'an empty text is false',
+    { 'agent-inject-secret-db': 'a/b', 'error-on-missing-key-db': '' },
+    { error_on_missing_key: undefined },
+  ],
+  [
+    'NAME is matched as it is written, though the file is lower-cased',
+    { 'agent-inject-secret-DB': 'a/b', 'error-on-missing-key-DB': 'true' },
+    { error_on_missing_key: true, destination: '/vault/secrets/db' },
+  ],
+  [
     'a folder of its own',
     { 'agent-inject-secret-db': 'a/b', 'secret-volume-path-db': '/etc/app' },
     { destination: '/etc/app/db' },
@@ -259,6 +299,23 @@ for (const [rule, annotations, want] of [
     for (const [key, value] of Object.entries(want)) assert.equal(template?.[key], value)
   })
 }
+
+test('a missing field is an error for the secret that says so alone, in both containers', () => {
+  const steps = patched(original({ ...basic, 'agent-inject-secret-api': 'a/b', 'error-on-missing-key-db': 'true' }))
+  for (const name of ['vault-agent-init', 'vault-agent']) {
+    const said = configOf(byName(steps, name)).template?.map(one => [one['destination'], one['error_on_missing_key']])
+    assert.deepEqual(said, [
+      ['/vault/secrets/api', undefined],
+      ['/vault/secrets/db', true],
+    ])
+  }
+})
+
+test('a companion of no secret is not even parsed', () => {
+  const blank = { 'agent-inject-secret-blank': ' ', 'error-on-missing-key-blank': 'yes' }
+  const answer = original({ ...basic, ...blank, 'error-on-missing-key-DB': 'yes', 'error-on-missing-key-': 'yes' })
+  assert.equal(configOf(byName(patched(answer), 'vault-agent')).template?.[0]?.['error_on_missing_key'], undefined)
+})
 
 test('a blank secret is passed over', () => {
   const steps = patched(original({ 'agent-inject': 'true', role: 'app', 'agent-inject-secret-db': '  ' }))

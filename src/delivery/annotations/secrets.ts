@@ -14,18 +14,21 @@ export type SecretFile = {
   readonly rightDelimiter: string
   readonly command: string
   readonly perms: string
+  /** A field that the data lacks fails the template, instead of being written as `<no value>`. */
+  readonly errorOnMissingKey: boolean
 }
 
 /** What stands before NAME. The order counts: the first that fits claims the NAME. @source vault-k8s annotations.go secrets() */
 const claims = ['agent-inject-secret-', 'agent-inject-template-file-', 'agent-inject-template-'] as const
 
-/** The others, that only say more of a NAME. */
-export const companionPrefixes = [
+/** The others, that only say more of a NAME; `SecretFile` is what they say. */
+const companionPrefixes = [
   'agent-inject-file-',
   'agent-inject-perms-',
   'agent-inject-command-',
   'agent-template-left-delim-',
   'agent-template-right-delim-',
+  'error-on-missing-key-',
   'secret-volume-path-',
   'preserve-secret-case-',
 ] as const
@@ -38,11 +41,14 @@ export const caseName = 'preserve-secret-case'
 const defaultTemplate = (path: string): string =>
   `{{ with secret "${path}" }}{{ range $k, $v := .Data }}{{ $k }}: {{ $v }}\n{{ end }}{{ end }}`
 
+type NamePrefix = (typeof claims)[number] | (typeof companionPrefixes)[number]
+
 type Annotations = Readonly<Record<string, string>>
 
 /**
  * The files that the annotations ask for, in the order of their names: the original's order is by chance, and two
  * replicas of one pod differ for no reason.
+ * @throws Denial
  */
 export function readSecretFiles(pod: Annotations, settings: Settings): readonly SecretFile[] {
   const names: string[] = []
@@ -57,7 +63,7 @@ export function readSecretFiles(pod: Annotations, settings: Settings): readonly 
 }
 
 function fileOf(rawName: string, pod: Annotations, settings: Settings): SecretFile {
-  const said = (what: string): string => pod[`${prefix}${what}${rawName}`] ?? ''
+  const said = (what: NamePrefix): string => pod[`${prefix}${what}${rawName}`] ?? ''
   const name = keepsCase(rawName, pod) ? rawName : rawName.toLowerCase()
   const mountPath = said('secret-volume-path-') || settings.secretVolumePath
   const file = said('agent-inject-file-')
@@ -75,6 +81,7 @@ function fileOf(rawName: string, pod: Annotations, settings: Settings): SecretFi
     rightDelimiter: said('agent-template-right-delim-') || '}}',
     command: said('agent-inject-command-'),
     perms: said('agent-inject-perms-'),
+    errorOnMissingKey: readBool(said('error-on-missing-key-')),
   }
 }
 
