@@ -185,6 +185,19 @@ test('a template command that fails ends -exit-after-auth with 1, and the kubele
   assert.match(readFileSync(join(folder, 'termination-log'), 'utf8'), /template command failed with exit code 3/)
 })
 
+test(
+  'a missing field that is an error ends -exit-after-auth with 1, and the kubelet is told its name',
+  limit,
+  async () => {
+    const path = await config('lacks', 'error_on_missing_key = true')
+    await writeFile(path, readFileSync(path, 'utf8').replace('.Data.data.pw', '.Data.data.user'))
+    const child = start(['agent', `-config=${path}`, '-exit-after-auth'])
+    assert.equal(await codeOf(child), 1)
+    assert.match(readFileSync(join(folder, 'termination-log'), 'utf8'), /lacks\.out: .*map has no entry for key "user"/)
+    assert.ok(!existsSync(join(folder, 'lacks.out')))
+  },
+)
+
 for (const [rule, argv, env, said] of [
   ['no configuration', [], {}, /Must specify at least one config path using -config/],
   [

@@ -113,6 +113,20 @@ for (const missingKey of ['default', 'error'] as const) {
   })
 }
 
+test('a field that the data lacks is written as no value, or fails with its name and writes nothing', async () => {
+  const lacking = '{{ with secret "secret/app" }}{{ .Data.data.user }}{{ end }}'
+  const lenient = start(() => kv('one'), [lacking])
+  await lenient.advance(10)
+  assert.deepEqual([lenient.texts, lenient.failures], [['<no value>'], []])
+  await lenient.obtainer.close()
+  const strict = start(() => kv('one'), [lacking], { missingKey: 'error' })
+  await strict.advance(10)
+  assert.deepEqual(strict.texts, [])
+  assert.equal(strict.failures.length, 1)
+  assert.match(strict.failures[0]!, /map has no entry for key "user"/)
+  await strict.obtainer.close()
+})
+
 test('nothing is written while something is missing, and what is found inside is fetched then', async () => {
   const run = start(
     ({ target }) => (target.endsWith('app') ? kv('next') : kv('inner')),
