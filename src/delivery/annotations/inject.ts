@@ -44,7 +44,7 @@ export function inject(
       improvements,
     )
     const patch = within('error creating patch for agent: ', () => makePatch(plan))
-    return { kind: 'patched', patch, warnings: annotationWarnings(annotations) }
+    return { kind: 'patched', patch, warnings: annotationWarnings(annotations, plan.files) }
   } catch (error) {
     if (error instanceof Denial) return { kind: 'denied', message: error.message }
     throw error

@@ -22,7 +22,7 @@ export type SecretFile = {
 const claims = ['agent-inject-secret-', 'agent-inject-template-file-', 'agent-inject-template-'] as const
 
 /** The others, that only say more of a NAME; `SecretFile` is what they say. */
-const companionPrefixes = [
+export const companionPrefixes = [
   'agent-inject-file-',
   'agent-inject-perms-',
   'agent-inject-command-',
