@@ -278,6 +278,11 @@ for (const [rule, annotations, want] of [
     { error_on_missing_key: undefined },
   ],
   [
+    'and so is null',
+    { 'agent-inject-secret-db': 'a/b', 'error-on-missing-key-db': null as unknown as string },
+    { error_on_missing_key: undefined },
+  ],
+  [
     'NAME is matched as it is written, though the file is lower-cased',
     { 'agent-inject-secret-DB': 'a/b', 'error-on-missing-key-DB': 'true' },
     { error_on_missing_key: true, destination: '/vault/secrets/db' },
