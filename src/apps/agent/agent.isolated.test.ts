@@ -49,11 +49,11 @@ async function fileSays(path: string, wanted: string): Promise<void> {
   for await (const _ of changes) if (says()) return
 }
 
-async function put(value: string): Promise<void> {
-  const answer = await fetch(`${address}/v1/secret/data/app`, {
+async function put(value: string, name = 'app', field = 'pw'): Promise<void> {
+  const answer = await fetch(`${address}/v1/secret/data/${name}`, {
     method: 'PUT',
     headers: { 'X-Vault-Token': 'root' },
-    body: JSON.stringify({ data: { pw: value } }),
+    body: JSON.stringify({ data: { [field]: value } }),
   })
   assert.equal(answer.status, 200)
 }
@@ -197,6 +197,20 @@ test(
     assert.ok(!existsSync(join(folder, 'lacks.out')))
   },
 )
+
+test('a field that vanishes and must not leaves the file and ends the agent with 1', limit, async () => {
+  await put('here', 'other')
+  const path = await config('vanishes', 'error_on_missing_key = true')
+  const text = readFileSync(path, 'utf8').replace('secret/app', 'secret/other')
+  await writeFile(path, `${text}template_config { exit_on_retry_failure = true }\n`)
+  const child = start(['agent', `-config=${path}`, '-log-level=debug'])
+  await printed(child, 'mode=pushed')
+  await fileSays(join(folder, 'vanishes.out'), 'here')
+  await put('x', 'other', 'user')
+  assert.equal(await codeOf(child), 1)
+  assert.match(readFileSync(join(folder, 'termination-log'), 'utf8'), /vanishes\.out: .*map has no entry for key "pw"/)
+  assert.equal(readFileSync(join(folder, 'vanishes.out'), 'utf8'), 'here')
+})
 
 for (const [rule, argv, env, said] of [
   ['no configuration', [], {}, /Must specify at least one config path using -config/],
