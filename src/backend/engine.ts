@@ -164,7 +164,7 @@ export type Engine<S> = {
   close?(state: S): Maybe<void>
   /** Kinds of secrets that end. A fault `request.invalid` or `path.unsupported` from `revoke` is final: no more tries. */
   readonly leases?: Readonly<Record<string, LeaseKind<S>>>
-  /** null: the login can't be renewed any more, answer 204 and extend nothing. Throws a fault to refuse. */
+  /** null: the login can't be renewed any more, answer 204 and extend nothing. A fault refuses: 500 `failed to renew entry: ` and its text. */
   renewLogin?(held: HeldLogin, state: S): Maybe<Granted | 'unchanged' | null>
   /** Must bear being called twice, and for effects that never came to be. */
   readonly intents?: Readonly<Record<string, { undo(entry: Json, state: S, signal: AbortSignal): Promise<void> }>>

@@ -6,19 +6,19 @@ const inHouse = (house: string, rooms: string): string[] => rooms.split(' ').map
 const rows: readonly Row[] = [
   { floor: 0, rooms: inHouse('ground', 'base text crypto compute hcl template fields http process'), ordered: true },
   { floor: 1, rooms: ['protocol', 'kube', 'stores'] },
-  { floor: 2, rooms: ['backend', 'client', 'kinds'] },
+  { floor: 2, rooms: ['backend', 'client'] },
   {
     floor: 3,
     rooms: inHouse(
       'core',
-      'seal barrier storage mounts identity policy leases tokens audit quota events builtin ha pipeline node testing',
+      'seal barrier storage mounts identity policy leases tokens audit quota events builtin pipeline node testing',
     ),
     ordered: true,
   },
-  // recipe.ts and obtain.ts stand in the hall of the house.
+  // recipe.ts stands in the hall of the house.
   {
     floor: 3,
-    rooms: ['delivery', ...inHouse('delivery', 'sinks agent-config annotations placeholders')],
+    rooms: ['delivery', ...inHouse('delivery', 'agent-config annotations functions sinks obtain')],
     ordered: true,
   },
 ]

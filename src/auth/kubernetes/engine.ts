@@ -5,6 +5,7 @@ import { loginRow, renewLogin } from './login.ts'
 import { type ReviewerOptions, Reviewers } from './reviewers.ts'
 import { roleEntries, roleRows } from './role.ts'
 import type { KubernetesState } from './state.ts'
+import { pluginVersion } from '#protocol/version.ts'
 
 /**
  * Logins with the tokens of Kubernetes service accounts. @source openbao builtin/credential/kubernetes
@@ -13,7 +14,7 @@ import type { KubernetesState } from './state.ts'
 export const kubernetesAuthWith = (options: ReviewerOptions): Engine<KubernetesState> => ({
   type: 'kubernetes',
   kind: 'auth',
-  version: 'v0.21.0+builtin',
+  version: pluginVersion,
   description: 'logins with service account tokens, reviewed by the API server',
   codecs: [configEntries, roleEntries],
   rows: [configRow, ...roleRows, loginRow],

@@ -215,8 +215,7 @@ function granted(
 export async function renewLogin(held: HeldLogin, state: KubernetesState): Promise<Granted> {
   const name = (held.login.internal as { role?: string }).role ?? ''
   const role = name === '' ? null : await state.parts.view.get(roleEntries.key(name))
-  if (role === null)
-    throw fault('backend.failed_bare', `failed to renew entry: role ${name} does not exist during renewal`)
+  if (role === null) throw fault('request.invalid', `role ${name} does not exist during renewal`)
   const { ttl, maxTtl, period } = role.stored.parameters
   return { ttl, maxTtl, period }
 }

@@ -4,12 +4,13 @@ import { loginRow, renewLogin } from './login.ts'
 import type { UserpassState } from './state.ts'
 import { userRows } from './user.ts'
 import { floorEntries, userEntries } from './user-entry.ts'
+import { builtinVersion } from '#protocol/version.ts'
 
 /** Logins of people by name and password, both kept here. @source openbao builtin/credential/userpass */
 export const userpassAuth: Engine<UserpassState> = {
   type: 'userpass',
   kind: 'auth',
-  version: 'v1.21.0+builtin.vault',
+  version: builtinVersion,
   description: 'logins with a name and a password',
   codecs: [userEntries, floorEntries],
   rows: [...userRows, loginRow],

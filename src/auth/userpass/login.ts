@@ -50,7 +50,7 @@ export async function renewLogin(held: HeldLogin, { parts }: UserpassState): Pro
   if (user === null) return null
   const { policies, ttl, maxTtl, period } = user.stored.parameters
   if (!isSame(policies, held.login.parameters.policies)) {
-    throw fault('backend.failed_bare', 'failed to renew entry: policies have changed, not renewing', {
+    throw fault('request.invalid', 'policies have changed, not renewing', {
       reason: `user "${username}" has the policies ${policies.join(', ') || 'none'}; the token was made with ${held.login.parameters.policies.join(', ') || 'none'}`,
     })
   }

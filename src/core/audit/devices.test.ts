@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { simWorld } from '#ground/base/world.ts'
 import { createBarrier } from '#core/barrier/barrier.ts'
@@ -13,7 +16,7 @@ async function newDevices() {
   const store = openMemoryStore()
   const fence = await store.campaign(world.signal)
   const barrier = await createBarrier(store, fence, world, world.entropy.bytes(32), [])
-  const start = async (): Promise<AuditDevices> => {
+  const start = async (directory: string | null = null): Promise<AuditDevices> => {
     const keeper = new Keeper({
       store,
       barrier,
@@ -26,7 +29,7 @@ async function newDevices() {
       },
     })
     const broker = new AuditBroker(world)
-    const devices = new AuditDevices({ keeper, broker, world, prefix: 'root/', directory: null })
+    const devices = new AuditDevices({ keeper, broker, world, prefix: 'root/', directory })
     await devices.load()
     return devices
   }
@@ -65,3 +68,17 @@ for (const [rule, path] of [
     assert.deepEqual(paths(devices), ['team/a/', 'team/ab/'])
   })
 }
+
+test('an audit device that can not be opened stays in the list; when none can be, the server must not start', async () => {
+  const { devices, start } = await newDevices()
+  const folder = mkdtempSync(join(tmpdir(), 'coffer-audit-'))
+  using _ = { [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) }
+  const options = { file_path: join(folder, 'audit.log') }
+  const elsewhere = await start(folder)
+  await elsewhere.enable({ ...discard('gone/'), options })
+  rmSync(folder, { recursive: true })
+  writeFileSync(folder, 'no folder any more')
+  await assert.rejects(start(folder), /audit\.log/)
+  await devices.enable(discard('discard/'))
+  assert.deepEqual(paths(await start(folder)), ['discard/', 'gone/'])
+})

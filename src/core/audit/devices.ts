@@ -57,13 +57,23 @@ export class AuditDevices {
     this.#directory = parts.directory
   }
 
-  /** Opens what is kept. A device that can't be opened stays in the list and blocks, if it is the only one. */
+  /**
+   * Opens what is kept. One that can't be opened stays in the list and writes nothing; when none can, nothing may be
+   * answered unaudited. @throws the first failure. @source openbao vault/audit.go setupAudits
+   */
   async load(): Promise<void> {
+    let failure: unknown = null
     for (const path of await this.#paths('')) {
       const entry = (await this.#keeper.get(this.#key(path), deviceCodec)) as DeviceEntry
-      this.#broker.add(this.#open(entry))
       this.#entries.set(entry.path, entry)
+      try {
+        this.#broker.add(this.#open(entry))
+      } catch (error) {
+        failure ??= error
+        this.#world.log.error('an audit device can not be opened and writes nothing', { path: entry.path, error })
+      }
     }
+    if (failure !== null && this.#broker.devices.length === 0) throw failure
   }
 
   // A device `team/file/` lies in a folder of the store.

@@ -22,6 +22,7 @@ import type { Renewals } from '#core/tokens/renewal.ts'
 import { authBlock, lookupData } from '#core/tokens/render.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
 import { fault } from '#protocol/fault.ts'
+import { builtinVersion } from '#protocol/version.ts'
 
 /** What `auth/token/` works on. */
 export type TokenState = {
@@ -428,7 +429,7 @@ export function tokenEngine(state: TokenState): Engine<TokenState> {
   return {
     type: 'token',
     kind: 'auth',
-    version: 'v1.21.0+builtin.vault',
+    version: builtinVersion,
     description: 'token based credentials',
     codecs: [],
     rows: tokenRows,

@@ -2,7 +2,7 @@ import { instant, type Seconds, seconds } from '#ground/base/clock.ts'
 import type { World } from '#ground/base/world.ts'
 import type { Granted, TokenKey } from '#backend/engine.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
-import { fault } from '#protocol/fault.ts'
+import { Fault, fault } from '#protocol/fault.ts'
 import type { TokenEntry } from './entry.ts'
 import type { Tokens } from './tokens.ts'
 import { calculateTtl } from '#core/leases/ttl.ts'
@@ -64,7 +64,16 @@ export class Renewals {
     const mount = this.#mounts.byAccessor(entry.mountAccessor)
     if (mount?.engine.renewLogin === undefined) return kept
     const held = { login: entry.login, issuedAt: entry.createdAt, increment, signal }
-    const granted = await mount.engine.renewLogin(held, mount.state)
-    return granted === 'unchanged' ? kept : granted
+    try {
+      const granted = await mount.engine.renewLogin(held, mount.state)
+      return granted === 'unchanged' ? kept : granted
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error
+      const { reason, cause } = error
+      throw fault('backend.failed_bare', `failed to renew entry: ${error.text}`, {
+        ...(reason !== undefined && { reason }),
+        ...(cause !== undefined && { cause }),
+      })
+    }
   }
 }

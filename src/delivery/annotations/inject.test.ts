@@ -241,6 +241,11 @@ for (const [rule, annotations, want] of [
     { 'agent-inject-secret-db': 'a/b', 'agent-inject-template-file-db': '/t.ctmpl' },
     { source: '/t.ctmpl' },
   ],
+  [
+    'a template whose NAME is file-, which no template file is',
+    { 'agent-inject-template-file-': '{{ 1 }}' },
+    { contents: '{{ 1 }}', destination: '/vault/secrets/file-' },
+  ],
   ['permissions', { 'agent-inject-secret-db': 'a/b', 'agent-inject-perms-db': '0400' }, { perms: '0400' }],
   [
     'a command',

@@ -29,7 +29,7 @@ export function inject(
   defaults: InjectorDefaults,
   improvements: Improvements,
 ): InjectionAnswer {
-  const annotations = pod.metadata?.annotations ?? {}
+  const annotations = textsOf(pod.metadata?.annotations ?? {})
   try {
     if (!within('error checking if should inject agent: ', () => asksForInjection(pod, annotations)))
       return { kind: 'untouched' }
@@ -49,6 +49,11 @@ export function inject(
     if (error instanceof Denial) return { kind: 'denied', message: error.message }
     throw error
   }
+}
+
+// The API server checks no annotation of an object that a controller sends: null counts as empty there.
+function textsOf(annotations: Readonly<Record<string, string | null>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(annotations).map(([name, value]) => [name, value ?? '']))
 }
 
 function within<T>(lead: string, work: () => T): T {

@@ -53,10 +53,10 @@ type Annotations = Readonly<Record<string, string>>
 export function readSecretFiles(pod: Annotations, settings: Settings): readonly SecretFile[] {
   const names: string[] = []
   for (const key of Object.keys(pod).sort()) {
-    const claim = claims.find(one => key.startsWith(prefix + one))
+    // `agent-inject-template-file-` alone is a template of the name `file-`.
+    const claim = claims.find(one => key.startsWith(prefix + one) && key.length > prefix.length + one.length)
     if (claim === undefined || (pod[key] ?? '').trim() === '') continue
     const rawName = key.slice(prefix.length + claim.length)
-    if (claim === 'agent-inject-secret-' && rawName === '') continue
     if (!names.includes(rawName)) names.push(rawName)
   }
   return names.map(name => fileOf(name, pod, settings))

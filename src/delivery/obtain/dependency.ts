@@ -6,7 +6,7 @@ import type { ApiClient } from '#client/api.ts'
 import { isLeaseGone, isTokenGone } from '#client/api-error.ts'
 import { renewLease } from '#client/calls/token.ts'
 import { keepAlive } from '#client/lifetime.ts'
-import { type Query, queryText } from '../functions/query.ts'
+import { type Query, queryText } from '#delivery/functions/query.ts'
 import { type Fetched, fetchOnce, readAgainAfter } from './fetch.ts'
 
 /** Something fetched before, by an agent that handed it over; instants in ms. */

@@ -6,7 +6,7 @@ import { ApiError, isTokenGone } from '#client/api-error.ts'
 import { type KvMount, kvPath, preflight, readKv } from '#client/calls/kv.ts'
 import { keysOf, list, read, write } from '#client/calls/logical.ts'
 import { emptyEnvelope, type Envelope } from '#protocol/envelope.ts'
-import type { Query } from '../functions/query.ts'
+import type { Query } from '#delivery/functions/query.ts'
 
 /** What a query gave: an envelope or names, and the path that change notices name. */
 export type Fetched = {

@@ -15,7 +15,7 @@ export type Field<T> = {
   /** The value when the field isn't sent; undefined when that is to be told apart. */
   readonly fallback: T
   readonly isRequired?: true
-  /** Never logged, not even hashed, and shown as sensitive in OpenAPI. */
+  /** Shown as sensitive in OpenAPI and help. */
   readonly isSecret?: true
   readonly isDeprecated?: true
   /** Fields only of the path's captures or the query are not part of a body. */

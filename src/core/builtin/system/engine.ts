@@ -7,6 +7,7 @@ import { noticeRows } from './notices.ts'
 import { policyRows } from './policies.ts'
 import { row, type SystemState } from './state.ts'
 import { statusRows } from './status.ts'
+import { builtinVersion } from '#protocol/version.ts'
 
 const openApiRow = row({
   path: 'internal/specs/openapi',
@@ -44,7 +45,7 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
   return {
     type: 'system',
     kind: 'secret',
-    version: 'v1.21.0+builtin.vault',
+    version: builtinVersion,
     description: 'system endpoints used for control, policy and debugging',
     codecs: [],
     rows: [...statusRows, ...policyRows, ...capabilityRows, ...auditRows, ...noticeRows, openApiRow, ...mountRows],

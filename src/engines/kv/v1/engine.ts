@@ -9,6 +9,7 @@ import { put } from '#backend/storage.ts'
 import { fault } from '#protocol/fault.ts'
 import { asFolder, listOf, pagingFields, scanOf } from '#backend/listing.ts'
 import { type PlainEntry, plainCodec, plainKey, ttlOf } from './secret.ts'
+import { pluginVersion } from '#protocol/version.ts'
 
 export type PlainState = { readonly parts: Parts }
 
@@ -92,7 +93,7 @@ const secretRow = rowOf<PlainState>()({
 export const kvV1: Engine<PlainState> = {
   type: 'kv',
   kind: 'secret',
-  version: 'v0.21.0+builtin',
+  version: pluginVersion,
   description: 'key-value store',
   codecs: [plainCodec],
   // Leases for what never ends are not made: an old option, and slow where it came from.

@@ -9,6 +9,7 @@ import { secretCodec, versionCodec } from './secret.ts'
 import { configEntries, type KvState, row } from './state.ts'
 import { subkeyRows } from './subkeys.ts'
 import { versionRows } from './versions.ts'
+import { pluginVersion } from '#protocol/version.ts'
 
 const invalidPath = (verb: string): string =>
   `Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to use. If using the Vault CLI, use 'vault kv ${verb}' for this operation.`
@@ -45,7 +46,7 @@ const elsewhere = row({
 export const kvV2: Engine<KvState> = {
   type: 'kv',
   kind: 'secret',
-  version: 'v0.21.0+builtin',
+  version: pluginVersion,
   description: 'key-value store with versions',
   codecs: [secretCodec, versionCodec, configEntries],
   options: { version: ['2'] },
