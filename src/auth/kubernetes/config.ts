@@ -4,6 +4,7 @@ import type { Input } from '#ground/fields/field.ts'
 import type { Call } from '#backend/call.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { put } from '#backend/storage.ts'
+import { hasCertificate } from '#kube/one-server.ts'
 import { fault } from '#protocol/fault.ts'
 import { configKey, type KubernetesConfig } from './config-entry.ts'
 import { type KubernetesState, row } from './state.ts'
@@ -56,14 +57,6 @@ async function write(call: Call<Input<typeof fields>>, state: KubernetesState): 
   await state.parts.view.commit([put(configKey, entry)])
   state.reviewers.reset()
   return empty
-}
-
-function hasCertificate(pem: string): boolean {
-  try {
-    return new X509Certificate(pem).fingerprint256 !== ''
-  } catch {
-    return false
-  }
 }
 
 const pemBlock = /-----BEGIN [A-Z ]+-----[\s\S]+?-----END [A-Z ]+-----/g

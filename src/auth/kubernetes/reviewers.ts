@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises'
 import type { World } from '#ground/base/world.ts'
 import { Secret } from '#ground/base/secret.ts'
 import type { CallerOptions } from '#kube/caller.ts'
-import { createKubeClient, type KubeClient } from '#kube/client.ts'
-import type { KubeConfig } from '#kube/config.ts'
+import type { KubeClient } from '#kube/client.ts'
 import { serviceAccountFolder } from '#kube/in-cluster.ts'
+import { OneServer } from '#kube/one-server.ts'
 import { fault } from '#protocol/fault.ts'
 import type { KubernetesConfig } from './config-entry.ts'
 
@@ -26,15 +26,15 @@ export type ReviewerOptions = { readonly folder?: string } & Pick<CallerOptions,
 export class Reviewers {
   readonly #world: World
   readonly #folder: string
-  readonly #transport: CallerOptions['transport']
+  readonly #server: OneServer
   readonly #files = new Map<string, Cached>()
-  #client: { readonly of: string; readonly client: KubeClient } | null = null
 
   /** @param options `folder`: where the pod's own token and CA lie; `transport`: as of the Kubernetes client. */
   constructor(world: World, options: ReviewerOptions = {}) {
     this.#world = world
     this.#folder = options.folder ?? serviceAccountFolder
-    this.#transport = options.transport
+    const { transport } = options
+    this.#server = new OneServer({ world, deadlineMs: 10_000, ...(transport && { transport }) })
   }
 
   /** @throws Fault when the CA that is to be used can't be read. */
@@ -53,15 +53,19 @@ export class Reviewers {
           ? "the login's own token"
           : "the pod's own token"
     return {
-      client: this.#clientFor(config.host.replace(/\/+$/, ''), ca),
+      client: this.#server.client({
+        host: config.host,
+        ca: ca === null ? { kind: 'system' } : { kind: 'pem', pem: ca },
+        auth: { kind: 'none' },
+        origin: 'auth/kubernetes/config',
+      }),
       token: token === null ? null : new Secret(token),
       origin,
     }
   }
 
   reset(): void {
-    this.#client?.client.close()
-    this.#client = null
+    this.#server.close()
     this.#files.clear()
   }
 
@@ -87,26 +91,5 @@ export class Reviewers {
     }
     this.#files.set(name, { text, readAt: now })
     return text
-  }
-
-  #clientFor(server: string, ca: string | null): KubeClient {
-    const of = `${server}\n${ca ?? ''}`
-    if (this.#client?.of === of) return this.#client.client
-    this.#client?.client.close()
-    const config: KubeConfig = {
-      server,
-      ca: ca === null ? { kind: 'system' } : { kind: 'pem', pem: ca },
-      isInsecure: false,
-      serverName: null,
-      namespace: 'default',
-      auth: { kind: 'none' },
-      clientCertificate: null,
-      impersonate: null,
-      origin: 'auth/kubernetes/config',
-    }
-    const transport = this.#transport
-    const client = createKubeClient({ config, world: this.#world, deadlineMs: 10_000, ...(transport && { transport }) })
-    this.#client = { of, client }
-    return client
   }
 }
