@@ -1,16 +1,6 @@
 import type { Maybe } from '#ground/base/brand.ts'
 import { type Seconds, seconds } from '#ground/base/clock.ts'
-import {
-  bool,
-  captured,
-  durationSeconds,
-  int,
-  optionalText,
-  shown,
-  stringList,
-  stringMap,
-  text,
-} from '#ground/fields/kit.ts'
+import { bool, durationSeconds, int, optionalText, shown, stringList, stringMap, text } from '#ground/fields/kit.ts'
 import type { Input } from '#ground/fields/field.ts'
 import type { Call } from '#backend/call.ts'
 import { type Engine, type Row, rowOf, type TokenKey } from '#backend/engine.ts'
@@ -392,7 +382,7 @@ export const tokenRows: readonly Row<TokenState>[] = [
   row({
     path: 'accessors',
     fields: {
-      after: captured('List after this accessor.'),
+      after: text({ description: 'List after this accessor.', from: 'query' }),
       limit: int({ description: 'At most so many; 0 = all.', from: 'query' }),
     },
     operations: {
@@ -400,7 +390,7 @@ export const tokenRows: readonly Row<TokenState>[] = [
         access: 'sudo',
         summary: 'List the accessors of all tokens.',
         async handler(call, state) {
-          return { kind: 'list', keys: await allAccessors(state.tokens, call.input.limit) }
+          return { kind: 'list', keys: await allAccessors(state.tokens, call.input) }
         },
       },
     },
@@ -410,11 +400,14 @@ export const tokenRows: readonly Row<TokenState>[] = [
 
 const accessorsMax = 100_000
 
-async function allAccessors(tokens: Tokens, limit: number): Promise<readonly string[]> {
+async function allAccessors(
+  tokens: Tokens,
+  { after: first, limit }: { after: string; limit: number },
+): Promise<readonly string[]> {
   const keys: string[] = []
   const max = limit > 0 ? Math.min(limit, accessorsMax) : accessorsMax
   for (;;) {
-    const after = keys.at(-1)
+    const after = keys.at(-1) ?? (first === '' ? undefined : first)
     const page = await tokens.accessors({
       ...(after !== undefined && { after }),
       limit: Math.min(1_000, max - keys.length),
