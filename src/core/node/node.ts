@@ -277,6 +277,7 @@ export class ServerNode implements SealControl {
       refusal: id => this.#refusals.get(id),
       judgeFor: (accessor, path, operation) =>
         this.#house!.judgeFor(accessor, { path, operation, values: null, wrapTtl: 0 } as never),
+      accessorOf: async token => (await this.#house!.tokens.find(token))?.entry.accessor ?? null,
       isCallerAlive: async call => {
         const live = tokenOf(call)
         return live !== null && this.#house !== null && (await this.#house.tokens.find(live.audited.token)) !== null

@@ -4,7 +4,7 @@ import type { Call } from '#backend/call.ts'
 import type { Reply } from '#backend/reply.ts'
 import { fault } from '#protocol/fault.ts'
 import type { Verdict } from '#protocol/verdict.ts'
-import { row, type SystemRow } from './state.ts'
+import { row, type SystemRow, type SystemState } from './state.ts'
 
 const fields = {
   paths: stringList({ description: 'Paths to ask about.' }),
@@ -38,6 +38,12 @@ async function answer(asked: Asked, judge: (path: string) => Promise<Verdict> | 
 // Capabilities are judged as a list: the path without its last slash counts, too.
 const ask = (call: Call, path: string): Promise<Verdict> | Verdict => call.may(path, 'list')
 
+async function judged(accessor: string, path: string, state: SystemState, unknown: string): Promise<Verdict> {
+  const verdict = await state.judgeFor(accessor, path, 'list')
+  if (verdict === null) throw fault('request.invalid', unknown)
+  return verdict
+}
+
 export const capabilityRows: readonly SystemRow[] = [
   row({
     path: 'capabilities-self',
@@ -55,6 +61,26 @@ export const capabilityRows: readonly SystemRow[] = [
     },
   }),
   row({
+    path: 'capabilities',
+    fields: { ...fields, token: text({ description: 'The token to ask about.', isSecret: true }) },
+    operations: {
+      update: {
+        access: 'policy',
+        summary: 'What a token may do.',
+        async handler(call, state) {
+          pathsOf(call.input)
+          const accessor = await state.accessorOf(call.input.token)
+          if (accessor === null) throw fault('request.invalid', 'invalid token')
+          return answer(call.input, path => judged(accessor, path, state, 'invalid token'))
+        },
+      },
+    },
+    help: {
+      synopsis: 'What a token may do on paths.',
+      description: 'Parameters of requests are not considered.',
+    },
+  }),
+  row({
     path: 'capabilities-accessor',
     fields: { ...fields, accessor: text({ description: 'The accessor of the token to ask about.' }) },
     operations: {
@@ -63,11 +89,7 @@ export const capabilityRows: readonly SystemRow[] = [
         summary: 'What the token behind an accessor may do.',
         handler(call, state) {
           if (call.input.accessor === '') throw fault('request.invalid', 'missing accessor')
-          return answer(call.input, async path => {
-            const verdict = await state.judgeFor(call.input.accessor, path, 'list')
-            if (verdict === null) throw fault('request.invalid', 'invalid accessor')
-            return verdict
-          })
+          return answer(call.input, path => judged(call.input.accessor, path, state, 'invalid accessor'))
         },
       },
     },

@@ -5,7 +5,7 @@ import type { Call } from '#backend/call.ts'
 import { empty, type Reply } from '#backend/reply.ts'
 import { defaultMountConfig, type MountEntry } from '#core/mounts/entry.ts'
 import type { Mount } from '#core/mounts/mount.ts'
-import { systemTtlsDefault } from '#core/mounts/mounts.ts'
+import type { SystemTtls } from '#core/mounts/mounts.ts'
 import { fault } from '#protocol/fault.ts'
 import { applyConfig, enableFields, mountInfo, tuneFields, tuneInfo } from './mount-fields.ts'
 import { row, type SystemRow, type SystemState } from './state.ts'
@@ -20,6 +20,8 @@ const words = {
 // Where engines of the server itself live, and where namespaces and other families would collide.
 const reserved = ['sys/', 'auth/', 'identity/', 'cubbyhole/', 'audit/']
 
+const isReserved = (path: string): boolean => reserved.some(taken => path.startsWith(taken))
+
 const full = (kind: Kind, path: string): string => (kind === 'auth' ? `auth/${path}` : path)
 const withSlash = (path: string): string => (path.endsWith('/') ? path : `${path}/`)
 
@@ -30,6 +32,9 @@ function all(kind: Kind, state: SystemState): readonly Mount[] {
     .filter(mount => mount.entry.kind === kind)
 }
 
+/** What the configuration grants where a mount says nothing. */
+const systemTtls = (state: SystemState): SystemTtls => state.house().mounts.effectiveTtls(defaultMountConfig)
+
 function list(kind: Kind, state: SystemState): Reply {
   const data: Record<string, Json> = {}
   for (const mount of all(kind, state)) data[mount.entry.path] = mountInfo(mount)
@@ -38,14 +43,15 @@ function list(kind: Kind, state: SystemState): Reply {
 
 function find(kind: Kind, path: string, state: SystemState): Mount {
   const mount = state.house().mounts.at(full(kind, withSlash(path)))
-  if (mount === null) throw fault('request.invalid', `${words[kind].missing} ${withSlash(path)}`)
+  if (mount === null || mount.entry.kind !== kind)
+    throw fault('request.invalid', `${words[kind].missing} ${withSlash(path)}`)
   return mount
 }
 
 async function enable(kind: Kind, call: Call<Input<typeof enableFields>>, state: SystemState): Promise<Reply> {
   const { input } = call
   const path = withSlash(input.path)
-  if (kind === 'secret' && reserved.some(taken => path === taken || path.startsWith(taken))) {
+  if (kind === 'secret' && isReserved(path)) {
     throw fault('request.invalid', `cannot mount "${path}"`)
   }
   const asked = input.type !== '' ? input.type : input.plugin_name
@@ -62,7 +68,7 @@ async function enable(kind: Kind, call: Call<Input<typeof enableFields>>, state:
     type,
     accessor: `${kind === 'auth' ? 'auth_' : ''}${type}_${Buffer.from(entropy.bytes(4)).toString('hex')}`,
     description: input.description,
-    config: applyConfig(defaultMountConfig, input.config ?? {}, kind, systemTtlsDefault),
+    config: applyConfig(defaultMountConfig, input.config ?? {}, kind, systemTtls(state)),
     options: Object.keys(options).length === 0 ? null : options,
     local: input.local,
     sealWrap: input.seal_wrap,
@@ -96,7 +102,7 @@ async function tune(kind: Kind, call: Call<Input<typeof tuneFields>>, state: Sys
     ...entry,
     ...(input.description !== undefined && { description: input.description }),
     ...(input.options !== undefined && { options: mergedOptions(entry, input.options) }),
-    config: applyConfig(entry.config, given as JsonObject, kind, systemTtlsDefault),
+    config: applyConfig(entry.config, given as JsonObject, kind, systemTtls(state)),
   }))
   return empty
 }
@@ -172,7 +178,8 @@ function rowsOf(kind: Kind): readonly SystemRow[] {
           summary: `Disable a ${noun}: ends its leases and removes its data.`,
           async handler(call, state) {
             const path = full(kind, withSlash(call.input.path))
-            if (path === 'auth/token/' || reserved.includes(path))
+            // An auth method takes sudo to disable: not by the paths of engines.
+            if (path === 'auth/token/' || (kind === 'secret' && isReserved(path)))
               throw fault('request.invalid', `cannot unmount "${path}"`)
             await state.house().mounts.disable(path)
             return empty

@@ -74,6 +74,8 @@ export type SystemState = {
   touches(call: Call, path: string): Promise<boolean>
   /** Judges for the token behind an accessor; null when there is none. */
   judgeFor(accessor: string, path: string, operation: Verdict['capabilities'][number] | 'help'): Promise<Verdict | null>
+  /** Accessor of a living token; null when there is none. */
+  accessorOf(token: string): Promise<string | null>
   /** The OpenAPI document of all mounts that the caller may see. */
   openApi(call: Call, generic: boolean): Json
 }
