@@ -62,14 +62,14 @@ export class AuditDevices {
    * answered unaudited. @throws the first failure. @source openbao vault/audit.go setupAudits
    */
   async load(): Promise<void> {
-    let failure: unknown = null
+    let failure: Error | null = null
     for (const path of await this.#paths('')) {
       const entry = (await this.#keeper.get(this.#key(path), deviceCodec)) as DeviceEntry
       this.#entries.set(entry.path, entry)
       try {
         this.#broker.add(this.#open(entry))
       } catch (error) {
-        failure ??= error
+        failure ??= error as Error
         this.#world.log.error('an audit device can not be opened and writes nothing', { path: entry.path, error })
       }
     }
