@@ -1,9 +1,13 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { secretAnnotations } from '#delivery/annotations/secrets.ts'
+import { annotations, prefix } from '#delivery/annotations/table.ts'
 
-/** Writes what is generated in the tree: `docs/reference/compatibility.md` from the ledger. `--check` only compares. */
+/**
+ * Writes what is generated in the tree, `docs/reference/`: compatibility.md from the ledger, annotations.md from the
+ * injector's tables. `--check` only compares.
+ */
 const root = join(import.meta.dirname, '..')
-const target = join(root, 'docs/reference/compatibility.md')
 
 type Row = { id: string; status: string; test: string; note: string }
 
@@ -20,7 +24,7 @@ function readRows(file: string): Row[] {
 
 const cell = (text: string): string => text.replaceAll('|', '\\|')
 
-function render(): string {
+function compatibilityPage(): string {
   const files = readdirSync(join(root, 'test/ledger'))
     .filter(name => name.endsWith('.tsv'))
     .sort()
@@ -43,18 +47,43 @@ function render(): string {
   return `${lines.join('\n')}\n`
 }
 
-const text = render()
-if (process.argv.includes('--check')) {
-  let now = ''
-  try {
-    now = readFileSync(target, 'utf8')
-  } catch {
-    // Not there yet: it differs.
-  }
-  if (now !== text) {
-    process.stderr.write(
-      'docs/reference/compatibility.md is not what the ledger says: run sh bin/pinned tools/generate.ts\n',
-    )
-    process.exitCode = 1
-  }
-} else writeFileSync(target, text)
+function annotationsPage(): string {
+  const once = Object.values(annotations).map(({ name, summary }) => [name, summary] as const)
+  const named = Object.entries(secretAnnotations).map(([name, summary]) => [`${name}NAME`, summary] as const)
+  const control = [
+    ['agent-inject', 'Inject the agent into this pod; nothing else is looked at without it.'],
+    ['agent-inject-status', 'Written by the injector; `injected` keeps it from doing it again.'],
+  ] as const
+  const table = (rows: readonly (readonly [string, string])[]): string[] => [
+    '| annotation | meaning |',
+    '| --- | --- |',
+    ...rows.map(([name, summary]) => `| \`${prefix}${name}\` | ${cell(summary)} |`),
+  ]
+  return `${[
+    '# Annotations',
+    '',
+    'What a pod may say to the injector, made by `tools/generate.ts` from `src/delivery/annotations/`. Values are texts;',
+    'booleans are what Go takes for one. How the original differs is in [compatibility.md](compatibility.md).',
+    '',
+    '## Of the pod',
+    '',
+    ...table([...control, ...once]),
+    '',
+    '## Of one file',
+    '',
+    'NAME is the name of the file, and joins the annotations that belong together.',
+    '',
+    ...table(named),
+  ].join('\n')}\n`
+}
+
+function write(name: string, text: string): void {
+  const target = join(root, 'docs/reference', name)
+  if (!process.argv.includes('--check')) return writeFileSync(target, text)
+  if (existsSync(target) && readFileSync(target, 'utf8') === text) return
+  process.stderr.write(`docs/reference/${name} is not what its source says: run sh bin/pinned tools/generate.ts\n`)
+  process.exitCode = 1
+}
+
+write('compatibility.md', compatibilityPage())
+write('annotations.md', annotationsPage())

@@ -1,7 +1,7 @@
 import type { Bytes, Maybe } from '#ground/base/brand.ts'
 import type { Instant, Seconds } from '#ground/base/clock.ts'
 import type { Headers, Peer } from '#ground/http/message.ts'
-import type { Json, JsonObject } from '#ground/text/json.ts'
+import type { JsonObject } from '#ground/text/json.ts'
 import type { Operation, Verdict } from '#protocol/verdict.ts'
 import type { NamespaceRef } from './namespace.ts'
 
@@ -39,8 +39,6 @@ export type Call<F = unknown> = {
   readonly sent: ReadonlySet<string>
   /** Fields sent as null: what PATCH resets. */
   readonly nulls: readonly string[]
-  /** Fields that no row knows, when the row keeps them (`rest: 'keep'`); else empty. */
-  readonly rest: Readonly<Record<string, Json>>
   /** What the body holds, for writes of rows with `body: 'own'`; else empty. */
   readonly body: JsonObject
   /** The body as sent, for rows with `body: 'raw'`. */

@@ -124,8 +124,6 @@ export type RowOperation = Extract<Operation, 'read' | 'update' | 'patch' | 'del
 export type Row<S, F extends Fields = Fields> = {
   readonly path: string
   readonly fields: F
-  /** Unknown body fields come as `call.rest` instead of a warning. */
-  readonly rest?: 'keep'
   /** Captures are lower-cased before anything sees them. */
   readonly foldCase?: true
   /**

@@ -1,29 +1,18 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { systemClock } from '#ground/base/clock.ts'
-import { silentLog } from '#ground/base/log.ts'
-import { type HttpServer, listen } from '#ground/http/server.ts'
-import { openTestServer, type TestServer } from '#core/testing/mount.ts'
 import { kvV1 } from '#engines/kv/v1/engine.ts'
 import { cliCommand } from './command.ts'
+import { type RealServer, startReal } from '#core/testing/real-server.ts'
 import { runCommand } from './stub-server.ts'
 
 // The commands against the engine itself: what it says of its version, and what it takes, can't drift from them.
 
-let server: TestServer
-let front: HttpServer
-let address = ''
+let real: RealServer
 
 before(async () => {
-  server = await openTestServer({ catalog: [kvV1, { ...kvV1, type: 'generic' }] })
-  const { handler } = server.node
-  front = await listen({ address: { host: '127.0.0.1', port: 0 }, handler, clock: systemClock, log: silentLog })
-  address = 'port' in front.address ? `http://127.0.0.1:${front.address.port}` : ''
+  real = await startReal([kvV1, { ...kvV1, type: 'generic' }])
 })
-after(async () => {
-  await front.close({ graceMs: 0 })
-  await server[Symbol.asyncDispose]()
-})
+after(() => real[Symbol.asyncDispose]())
 
 const secret = '==== Data ====\nKey     Value\n---     -----\nttl     1m\nuser    app\n'
 
@@ -65,7 +54,7 @@ const steps: readonly (readonly [argv: string, out: string | RegExp, code?: numb
 test('kv commands work on a mount of version 1', async () => {
   for (const [line, want, code = 0] of steps) {
     const [name = '', ...argv] = line.split(' ')
-    const env = { VAULT_ADDR: address, VAULT_TOKEN: server.rootToken, HOME: '/nonexistent' }
+    const env = { VAULT_ADDR: real.address, VAULT_TOKEN: real.rootToken, HOME: '/nonexistent' }
     const run = await runCommand(cliCommand(name), argv, { env })
     const said = code === 0 ? run.stdout : run.stderr
     assert.equal(run.code, code, `${line}: ${run.stderr}`)

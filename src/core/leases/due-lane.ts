@@ -33,7 +33,7 @@ export type LaneWork = {
 const pageSize = 256
 const retryMsMax = 600_000
 /** A wall clock may be set forward while a timer waits: it is looked at anew this often. */
-const lookMsMax = 60_000
+const lookMsMax = 900_000
 /** Failures remembered; those beyond are tried with each pass. */
 const failuresMax = 10_000
 

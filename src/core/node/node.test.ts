@@ -28,3 +28,9 @@ test('node: without a token, or with one that nobody made, nothing is answered',
     assert.match(answer.errors.join(), /permission denied/)
   }
 })
+
+test('node: the query of a write adds nothing to its body', async () => {
+  await using server = await openTestMount(notebook)
+  await server.ask('POST', 'notebook/note/a?text=query', { body: { other: 'body' } })
+  assert.deepEqual((await server.ask('GET', 'notebook/note/a')).data, { text: '' })
+})

@@ -3,7 +3,7 @@ import type { World } from '#ground/base/world.ts'
 import type { Bytes, Maybe } from '#ground/base/brand.ts'
 import { headersOf } from '#ground/http/headers.ts'
 import type { HttpRequest } from '#ground/http/message.ts'
-import type { Json, JsonObject } from '#ground/text/json.ts'
+import type { JsonObject } from '#ground/text/json.ts'
 import type { Call, Caller, WrapAsk } from '#backend/call.ts'
 import { type NamespaceRef, rootNamespace } from '#backend/namespace.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
@@ -18,7 +18,6 @@ export type CallParts = {
   input: Readonly<Record<string, unknown>>
   sent: ReadonlySet<string>
   nulls: readonly string[]
-  rest: Readonly<Record<string, Json>>
   body: JsonObject
   raw: Bytes | null
   request: HttpRequest
@@ -43,7 +42,6 @@ export class RequestCall implements Call {
   readonly input: Readonly<Record<string, unknown>>
   readonly sent: ReadonlySet<string>
   readonly nulls: readonly string[]
-  readonly rest: Readonly<Record<string, Json>>
   readonly body: JsonObject
   readonly raw: Bytes | null
   readonly peer: HttpRequest['peer']
@@ -62,7 +60,6 @@ export class RequestCall implements Call {
     this.input = parts.input
     this.sent = parts.sent
     this.nulls = parts.nulls
-    this.rest = parts.rest
     this.body = parts.body
     this.raw = parts.raw
     this.peer = parts.request.peer

@@ -3,7 +3,7 @@ import type { Instant } from '#ground/base/clock.ts'
 import { InvalidField, parseInput, type ParsedInput } from '#ground/fields/parse.ts'
 import { BodyError, type HttpRequest, type HttpResponse, type HttpUpgrade } from '#ground/http/message.ts'
 import { cidrContains, parseCidr } from '#ground/text/cidr.ts'
-import { type Json, type JsonObject, setKey } from '#ground/text/json.ts'
+import type { Json, JsonObject } from '#ground/text/json.ts'
 import type { Action, Row } from '#backend/engine.ts'
 import { rootNamespace } from '#backend/namespace.ts'
 import type { Reply } from '#backend/reply.ts'
@@ -130,8 +130,7 @@ export class Exchange {
     } else if (takesBody && this.#row?.body === 'own') {
       this.#own = this.#bodyValues(bytes)
       this.#values = this.#own
-    } else if (takesBody && bytes.length > 0) this.#values = { ...query, ...this.#bodyValues(bytes) }
-    else this.#values = query
+    } else this.#values = takesBody && bytes.length > 0 ? this.#bodyValues(bytes) : query
     return this.#identify()
   }
 
@@ -316,7 +315,7 @@ export class Exchange {
   }
 
   #takesAnything(): boolean {
-    return this.#row?.rest === 'keep' || this.#row?.body === 'raw' || this.#row?.body === 'own'
+    return this.#row?.body === 'raw' || this.#row?.body === 'own'
   }
 
   #close(finished: Finished): Maybe<Answer> {
@@ -401,8 +400,6 @@ export class Exchange {
   }
 
   #makeCall(): RequestCall {
-    const rest: Record<string, Json> = {}
-    if (this.#row?.rest === 'keep') for (const name of this.#parsed.unknown) setKey(rest, name, this.#values[name]!)
     return new RequestCall({
       id: this.#id,
       operation: this.#operation,
@@ -411,7 +408,6 @@ export class Exchange {
       input: this.#parsed.input,
       sent: this.#parsed.sent,
       nulls: this.#parsed.nulls,
-      rest,
       body: this.#own ?? noValues,
       raw: this.#raw,
       request: this.#request,

@@ -80,7 +80,7 @@ for (const [rule, body, ttl] of roots) {
     const answer = await server.ask('POST', 'auth/token/create', { body: { policies: ['root'], ...body } })
     const { auth } = answer.body as { auth: { lease_duration: number; renewable: boolean; client_token: string } }
     assert.deepEqual([auth.lease_duration, auth.renewable], [ttl, ttl > 0])
-    await server.world.clock.advance(100 * 365 * 86_400_000)
+    await server.world.clock.advance(40 * 86_400_000)
     const { status } = await server.ask('GET', 'auth/token/lookup-self', { token: auth.client_token })
     assert.equal(status, ttl > 0 ? 403 : 200)
   })

@@ -18,22 +18,35 @@ export type SecretFile = {
   readonly errorOnMissingKey: boolean
 }
 
-/** What stands before NAME. The order counts: the first that fits claims the NAME. @source vault-k8s annotations.go secrets() */
-const claims = ['agent-inject-secret-', 'agent-inject-template-file-', 'agent-inject-template-'] as const
+/**
+ * What stands before NAME, and one sentence for the reference. The order counts: the first that fits claims the NAME.
+ * @source vault-k8s annotations.go secrets()
+ */
+const claims = {
+  'agent-inject-secret-': 'Path of a secret; a file NAME with its fields, a line each.',
+  'agent-inject-template-file-': 'The template of NAME, as a file in the agent containers.',
+  'agent-inject-template-': 'The template of NAME, in Go template syntax.',
+} as const
 
 /** The others, that only say more of a NAME; `SecretFile` is what they say. */
-export const companionPrefixes = [
-  'agent-inject-file-',
-  'agent-inject-perms-',
-  'agent-inject-command-',
-  'agent-template-left-delim-',
-  'agent-template-right-delim-',
-  'error-on-missing-key-',
-  'secret-volume-path-',
-  'preserve-secret-case-',
-] as const
+const companions = {
+  'agent-inject-file-': 'Name of the file below its folder, instead of NAME.',
+  'agent-inject-perms-': 'Mode of the file, like 0400; default 0644.',
+  'agent-inject-command-': 'Run each time after the file was written.',
+  'agent-template-left-delim-': 'What opens an action of the template, instead of {{.',
+  'agent-template-right-delim-': 'What closes an action of the template, instead of }}.',
+  'error-on-missing-key-': 'A field that the secret lacks is an error; the file is not written.',
+  'secret-volume-path-': 'Folder of the file, instead of the common one.',
+  'preserve-secret-case-': 'Keep the case of NAME in the name of the file.',
+} as const
 
-export const secretPrefixes: readonly string[] = [...claims, ...companionPrefixes]
+const claimPrefixes = Object.keys(claims)
+export const companionPrefixes: readonly string[] = Object.keys(companions)
+
+/** Every prefix with its sentence. */
+export const secretAnnotations: Readonly<Record<string, string>> = { ...claims, ...companions }
+
+export const secretPrefixes: readonly string[] = Object.keys(secretAnnotations)
 
 /** For companions without a NAME at the end. */
 export const caseName = 'preserve-secret-case'
@@ -41,7 +54,7 @@ export const caseName = 'preserve-secret-case'
 const defaultTemplate = (path: string): string =>
   `{{ with secret "${path}" }}{{ range $k, $v := .Data }}{{ $k }}: {{ $v }}\n{{ end }}{{ end }}`
 
-type NamePrefix = (typeof claims)[number] | (typeof companionPrefixes)[number]
+type NamePrefix = keyof typeof claims | keyof typeof companions
 
 type Annotations = Readonly<Record<string, string>>
 
@@ -54,7 +67,7 @@ export function readSecretFiles(pod: Annotations, settings: Settings): readonly 
   const names: string[] = []
   for (const key of Object.keys(pod).sort()) {
     // `agent-inject-template-file-` alone is a template of the name `file-`.
-    const claim = claims.find(one => key.startsWith(prefix + one) && key.length > prefix.length + one.length)
+    const claim = claimPrefixes.find(one => key.startsWith(prefix + one) && key.length > prefix.length + one.length)
     if (claim === undefined || (pod[key] ?? '').trim() === '') continue
     const rawName = key.slice(prefix.length + claim.length)
     if (!names.includes(rawName)) names.push(rawName)
