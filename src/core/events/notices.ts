@@ -16,7 +16,6 @@ class Subscriber implements Subscription {
   readonly paths: ReadonlySet<string>
   readonly #queue = new BoundedQueue<Notice>(queueMax)
   readonly #onEnd: (me: Subscriber) => void
-  #hasLost = false
 
   constructor(paths: ReadonlySet<string>, onEnd: (me: Subscriber) => void) {
     this.paths = paths
@@ -25,19 +24,13 @@ class Subscriber implements Subscription {
 
   offer(notice: Notice): void {
     if (this.#queue.push(notice)) return
-    // A reader that is too slow is told once, instead of a list of what it missed.
+    // A reader that is too slow is told once, instead of a list of what it missed; also when nothing comes after.
     this.#queue.clear()
-    this.#hasLost = true
+    this.#queue.push({ lost: true })
   }
 
-  async *read(signal: AbortSignal): AsyncGenerator<Notice> {
-    for await (const notice of this.#queue.read(signal)) {
-      if (this.#hasLost) {
-        this.#hasLost = false
-        yield { lost: true }
-      }
-      yield notice
-    }
+  read(signal: AbortSignal): AsyncIterable<Notice> {
+    return this.#queue.read(signal)
   }
 
   [Symbol.dispose](): void {

@@ -97,7 +97,7 @@ test('sys/unseal: share by share, hex or base64, a doubled one counting once, wi
     migration: false,
     storage_type: 'inmem',
   })
-  assert.match(String(first['nonce']), /^[0-9a-f-]{36}$/)
+  assert.match(first['nonce'] as string, /^[0-9a-f-]{36}$/)
   assert.ok(!('cluster_id' in first))
   assert.partialDeepStrictEqual((await unseal(server, { key: keys[0]! })).body, { progress: 1, nonce: first['nonce']! })
   assert.partialDeepStrictEqual((await unseal(server, { key: keys_base64[1]! })).body, {
@@ -106,7 +106,7 @@ test('sys/unseal: share by share, hex or base64, a doubled one counting once, wi
   })
   const last = (await unseal(server, { key: keys[4]! })).body as Record<string, Json>
   assert.partialDeepStrictEqual(last, { sealed: false, progress: 0, nonce: '', t: 3, n: 5 })
-  assert.match(String(last['cluster_name']), /^vault-cluster-[0-9a-f]{8}$/)
+  assert.match(last['cluster_name'] as string, /^vault-cluster-[0-9a-f]{8}$/)
   assert.partialDeepStrictEqual((await unseal(server, { key: keys[0]! })).body, { sealed: false })
 })
 
@@ -229,8 +229,8 @@ test('sys/health: bare, with all that typed clients read', async () => {
     string,
     Json
   >
-  assert.match(String(version), /^1\.21\.0/)
-  assert.equal(cluster_name, `vault-cluster-${String(cluster_id).slice(0, 8)}`)
+  assert.match(version as string, /^1\.21\.0/)
+  assert.equal(cluster_name, `vault-cluster-${(cluster_id as string).slice(0, 8)}`)
   assert.deepEqual(body, {
     initialized: true,
     sealed: false,
