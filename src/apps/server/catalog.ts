@@ -1,5 +1,6 @@
 import type { AnyEngine } from '#backend/engine.ts'
 import { kubernetesAuth } from '#auth/kubernetes/engine.ts'
+import { kubernetesSecrets } from '#engines/kubernetes/engine.ts'
 import { kvV1 } from '#engines/kv/v1/engine.ts'
 import { userpassAuth } from '#auth/userpass/engine.ts'
 import { kvV2 } from '#engines/kv/v2/engine.ts'
@@ -8,4 +9,12 @@ import { kvV2 } from '#engines/kv/v2/engine.ts'
 const generic = (engine: AnyEngine): AnyEngine => ({ ...engine, type: 'generic' })
 
 /** Every engine and auth method of this server, in plain sight: nothing registers itself. */
-export const catalog: readonly AnyEngine[] = [kvV1, kvV2, generic(kvV1), generic(kvV2), kubernetesAuth, userpassAuth]
+export const catalog: readonly AnyEngine[] = [
+  kvV1,
+  kvV2,
+  generic(kvV1),
+  generic(kvV2),
+  kubernetesAuth,
+  userpassAuth,
+  kubernetesSecrets({ env: process.env }),
+]

@@ -1,19 +1,5 @@
-import { HttpClientError } from '#ground/http/dial.ts'
-import type { HttpClientStream } from '#ground/http/client.ts'
-import { headersOf } from '#ground/http/headers.ts'
 import type { TokenReviewStatus } from '#kube/reviews.ts'
-import type { TransportRequest } from '#kube/transport.ts'
-
-/** What the API server was asked; `bearer` is who asked. */
-export type ApiAsk = {
-  readonly method: string
-  readonly path: string
-  readonly bearer: string
-  readonly contentType: string
-  readonly body: unknown
-}
-
-export type ApiAnswer = { readonly status: number; readonly body: unknown } | 'unreachable'
+import { type ApiAnswer, type ApiAsk, scriptedTransport } from '#kube/scripted-transport.ts'
 
 type Claims = Readonly<Record<string, unknown>>
 
@@ -46,36 +32,10 @@ export class ScriptedApiServer {
   /** In place of any answer. */
   answer: ApiAnswer | null = null
 
-  readonly transport = {
-    send: async (_credential: unknown, request: TransportRequest): Promise<HttpClientStream> => {
-      const ask = this.#note(request)
-      const answer = this.answer ?? this.#answerTo(ask)
-      if (answer === 'unreachable') {
-        const cause = Object.assign(new Error('certificate is not trusted'), { code: 'CERT_UNTRUSTED' })
-        throw new HttpClientError('connect', 'no connection', { cause })
-      }
-      const bytes = new TextEncoder().encode(JSON.stringify(answer.body))
-      async function* chunks() {
-        yield bytes
-      }
-      return { status: answer.status, headers: headersOf([['content-type', 'application/json']]), chunks: chunks() }
-    },
-    dial: (): Promise<never> => Promise.reject(new Error('nothing to dial')),
-    close: () => undefined,
-  }
-
-  #note({ method, path, headers, body }: TransportRequest): ApiAsk {
-    const named = new Map(headers.map(([name, value]) => [name.toLowerCase(), value]))
-    const ask: ApiAsk = {
-      method,
-      path,
-      bearer: (named.get('authorization') ?? '').replace(/^Bearer /, ''),
-      contentType: named.get('content-type') ?? '',
-      body: body === null ? null : JSON.parse(body),
-    }
+  readonly transport = scriptedTransport(ask => {
     this.asked.push(ask)
-    return ask
-  }
+    return this.answer ?? this.#answerTo(ask)
+  })
 
   #answerTo({ path, body }: ApiAsk): ApiAnswer {
     if (path === '/apis/authentication.k8s.io/v1/tokenreviews') {
