@@ -114,7 +114,7 @@ const cases: readonly Case[] = [
   },
 ]
 for (const { rule, isSealed, method = 'GET', path, ask, status, text } of cases) {
-  test(`order: ${rule}`, async () => {
+  test(`order of checks: ${rule}`, async () => {
     await using server = await openTestMount(notebook, { settings: { requestBytesMax: 1_000 } })
     const token = ask.token === 'weak' ? await server.tokenWith('path "x" { capabilities = ["read"] }') : ask.token
     if (isSealed) await server.node.seal()
