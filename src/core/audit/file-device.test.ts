@@ -39,6 +39,8 @@ test('audit: when no device takes the line, nothing is done, nothing told, and r
     assert.deepEqual([answer.status, answer.errors], [500, ['internal error']], `${method} ${path}`)
     assert.doesNotMatch(answer.text, /old/)
   }
+  const refused = await server.ask('GET', 'notebook/note/a', { token: 'hvs.unknown' })
+  assert.deepEqual([refused.status, refused.errors], [500, ['internal error']])
   assert.equal((await server.ask('GET', 'sys/health', { token: null })).status, 200)
   server.house.audit.remove('full/')
   assert.deepEqual((await server.ask('GET', 'notebook/note/a')).data, { text: 'old' })
