@@ -173,7 +173,16 @@ function described(call: Call, live: LiveToken | null): Reply {
   return { kind: 'data', data: lookupData(live.audited.token, live.entry, live.caller.identityPolicies, call.now()) }
 }
 
-const lookupSelf = (call: Call, state: TokenState): Reply => described(call, state.callerOf(call))
+/** The caller's copy is from before this request took its use; what is shown counts it: -1 is a token's last. */
+async function lookupCounted(call: Call, state: TokenState, live: LiveToken): Promise<Reply> {
+  const entry = await state.tokens.entry(live.key)
+  return described(call, entry === null ? null : { ...live, entry })
+}
+
+function lookupSelf(call: Call, state: TokenState): Maybe<Reply> {
+  const live = state.callerOf(call)
+  return live === null || live.entry.numUses === 0 ? described(call, live) : lookupCounted(call, state, live)
+}
 
 async function found(accessor: string, state: TokenState): Promise<{ key: TokenKey; entry: TokenEntry }> {
   if (accessor === '') throw fault('request.invalid', '1 error occurred:\n\t* missing accessor\n\n')

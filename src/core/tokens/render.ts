@@ -50,7 +50,7 @@ export function lookupData(token: string, entry: TokenEntry, identityPolicies: r
       last_renewal_time: Math.floor(entry.renewedAt / 1000),
     }),
     meta: entry.metadata,
-    num_uses: Math.max(0, entry.numUses),
+    num_uses: entry.numUses,
     orphan: entry.parent === null,
     path: entry.path,
     ...(entry.period > 0 && { period: entry.period }),
