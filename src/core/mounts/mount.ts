@@ -2,6 +2,7 @@ import type { AnyEngine, MountFacts } from '#backend/engine.ts'
 import type { View } from '#backend/storage.ts'
 import type { AuditedMount } from './audited.ts'
 import { fullPath, type MountEntry } from './entry.ts'
+import { InFlight } from './in-flight.ts'
 import { type Router, routerOf } from './router.ts'
 
 /** An open mount: its entry, its engine and the state that the engine made for it. */
@@ -15,8 +16,8 @@ export type Mount = {
   readonly view: View
   readonly facts: MountFacts
   readonly audited: AuditedMount
-  /** Requests that are in the handler now; disabling waits for them. */
-  readonly inFlight: { count: number }
+  /** Requests that were routed to it and aren't answered; its state is closed after them. */
+  readonly inFlight: InFlight
 }
 
 export function auditedMount(entry: MountEntry, engine: AnyEngine): AuditedMount {
@@ -37,6 +38,6 @@ export function makeMount(parts: Pick<Mount, 'entry' | 'engine' | 'state' | 'vie
     path: fullPath(parts.entry),
     router: routerOf(parts.engine),
     audited: auditedMount(parts.entry, parts.engine),
-    inFlight: { count: 0 },
+    inFlight: new InFlight(),
   }
 }

@@ -24,26 +24,34 @@ export type MountsOptions = {
   emit: (mount: MountEntry, event: EngineEvent) => void
   /** Ends every lease and token below a path; before a mount's storage is cleared. */
   revokeBelow: (mount: MountEntry) => Promise<void>
+  /** How long a mount that is removed or opened anew waits for requests that hold it; default: their deadline, 90 s. */
+  drainMsMax?: number
 }
 
 const pageSize = 200
+const drainMsDefault = 90_000
 
 /** All mounts of a namespace: found by longest prefix, enabled, tuned, disabled. */
 export class Mounts {
   readonly #options: MountsOptions
   #byPath = new Map<string, Mount>()
   #busy: Promise<unknown> = Promise.resolve()
+  /** Being removed, by path. */
+  readonly #removals = new Map<string, Promise<void>>()
+  /** States that a tune replaced, until they are closed. */
+  readonly #retiring = new Set<Promise<void>>()
+  readonly #closing = new AbortController()
 
   constructor(options: MountsOptions) {
     this.#options = options
   }
 
   /** Mounts that are part of the server and not kept: `sys/`, `auth/token/`. */
-  addBuiltin(entry: MountEntry, engine: AnyEngine): Promise<void> {
-    return this.#open(entry, engine)
+  async addBuiltin(entry: MountEntry, engine: AnyEngine): Promise<void> {
+    this.#put(await this.#open(entry, engine))
   }
 
-  /** Opens what is kept; goes on with removals that were cut short. */
+  /** Opens what is kept; goes on with removals that were cut short. One that fails again leaves its mount refused. */
   async load(): Promise<void> {
     const { keeper } = this.#options
     let after: string | undefined
@@ -59,11 +67,20 @@ export class Mounts {
           })
           continue
         }
-        await this.#open(entry, engine)
-        if (entry.isTainted) await this.#remove(this.#byPath.get(fullPath(entry))!)
+        this.#put(await this.#open(entry, engine))
+        if (entry.isTainted) await this.#resumeRemoval(entry)
       }
       if (!page.more) return
       after = page.names.at(-1)
+    }
+  }
+
+  async #resumeRemoval(entry: MountEntry): Promise<void> {
+    const path = fullPath(entry)
+    try {
+      await this.disable(path)
+    } catch (error) {
+      this.#options.world.log.error('a mount could not be removed; disable it again', { path, error })
     }
   }
 
@@ -98,46 +115,88 @@ export class Mounts {
       if (engine === null) throw fault('request.invalid', `plugin not found in the catalog: ${this.#asked(entry)}`)
       this.#checkPath(entry)
       this.#checkOptions(engine, entry)
-      await this.#open(entry, engine)
-      try {
-        await this.#options.keeper.commit([{ key: this.#entryKey(entry.uuid), codec: mountCodec, entry }])
-      } catch (error) {
-        this.#byPath.delete(fullPath(entry))
-        throw error
-      }
+      const mount = await this.#open(entry, engine)
+      await this.#commitOrClose(entry, mount)
+      this.#put(mount)
     })
   }
 
-  /** Ends its leases, then its storage. Nothing to do for what isn't there. */
+  /**
+   * Refuses new requests, waits for those that hold the mount (bounded), ends its leases, then its storage. Nothing to do
+   * for what isn't there. When it fails, the mount stays refused, and disabling it again goes on.
+   */
   disable(path: string): Promise<void> {
-    return this.#exclusively(async () => {
+    const underWay = this.#removals.get(path)
+    if (underWay !== undefined) return underWay
+    const removal = this.#disable(path).finally(() => this.#removals.delete(path))
+    this.#removals.set(path, removal)
+    return removal
+  }
+
+  async #disable(path: string): Promise<void> {
+    const tainted = await this.#exclusively(async () => {
       const mount = this.#byPath.get(path)
-      if (!mount) return
+      if (!mount) return null
       const entry = { ...mount.entry, isTainted: true }
       await this.#options.keeper.commit([{ key: this.#entryKey(entry.uuid), codec: mountCodec, entry }])
-      this.#byPath.set(path, { ...mount, entry })
-      await this.#remove(this.#byPath.get(path)!)
+      return this.#put({ ...mount, entry })
     })
+    // Outside: others are enabled and tuned meanwhile; this path stays taken.
+    if (tainted !== null) await this.#remove(tainted)
   }
 
-  /** Replaces entry and what is derived from it; the engine is opened anew when its options changed. */
+  /**
+   * Replaces entry and what is derived from it. When its options changed, the engine is opened anew, and the old state is
+   * closed once the requests that hold it are answered.
+   */
   tune(path: string, change: (entry: MountEntry) => MountEntry): Promise<void> {
     return this.#exclusively(async () => {
       const mount = this.#byPath.get(path)
-      if (!mount) throw fault('request.invalid', `tune of path "${path}" failed: no mount entry found`)
+      if (!mount || mount.entry.isTainted) {
+        throw fault('request.invalid', `tune of path "${path}" failed: no mount entry found`)
+      }
       const entry = change(mount.entry)
-      if (!this.#isBuiltin(mount)) {
-        await this.#options.keeper.commit([{ key: this.#entryKey(entry.uuid), codec: mountCodec, entry }])
-      }
       const hasNewOptions = JSON.stringify(entry.options) !== JSON.stringify(mount.entry.options)
-      if (hasNewOptions) {
-        await mount.engine.close?.(mount.state)
-        await this.#open(entry, mount.engine)
-      } else {
-        const facts = this.#facts(entry)
-        this.#byPath.set(path, { ...makeMount({ ...mount, entry, facts }), inFlight: mount.inFlight })
-      }
+      const next = hasNewOptions
+        ? await this.#open(entry, mount.engine)
+        : { ...makeMount({ ...mount, entry, facts: this.#facts(entry) }), inFlight: mount.inFlight }
+      if (!this.#isBuiltin(mount)) await this.#commitOrClose(entry, next, mount)
+      this.#put(next)
+      if (hasNewOptions) this.#retire(mount)
     })
+  }
+
+  /** @param kept shares its state with `mount` when that is no new one. */
+  async #commitOrClose(entry: MountEntry, mount: Mount, kept?: Mount): Promise<void> {
+    try {
+      await this.#options.keeper.commit([{ key: this.#entryKey(entry.uuid), codec: mountCodec, entry }])
+    } catch (error) {
+      if (mount.state !== kept?.state) await this.#closeState(mount)
+      throw error
+    }
+  }
+
+  #retire(mount: Mount): void {
+    const retiring = this.#drain(mount)
+      .then(() => this.#closeState(mount))
+      .finally(() => this.#retiring.delete(retiring))
+    this.#retiring.add(retiring)
+  }
+
+  async #drain(mount: Mount): Promise<void> {
+    const { world, drainMsMax = drainMsDefault } = this.#options
+    const isIdle = await mount.inFlight.idle(world.clock, drainMsMax, this.#closing.signal)
+    if (isIdle) return
+    const { count } = mount.inFlight
+    world.log.warn('a mount is closed under requests that did not end in time', { path: mount.path, requests: count })
+  }
+
+  async #closeState(mount: Mount): Promise<void> {
+    try {
+      await mount.engine.close?.(mount.state)
+    } catch (error) {
+      this.#options.world.log.error('a mount could not be closed in good order', { path: mount.path, error })
+    }
   }
 
   /** Effective TTLs of a mount. */
@@ -149,9 +208,17 @@ export class Mounts {
     }
   }
 
+  /** Requests are waited for no longer. */
   async close(): Promise<void> {
-    for (const mount of this.#byPath.values()) await mount.engine.close?.(mount.state)
+    this.#closing.abort()
+    await Promise.all(this.#retiring)
+    for (const mount of this.#byPath.values()) await this.#closeState(mount)
     this.#byPath = new Map()
+  }
+
+  #put(mount: Mount): Mount {
+    this.#byPath.set(mount.path, mount)
+    return mount
   }
 
   #isBuiltin(mount: Mount): boolean {
@@ -193,7 +260,7 @@ export class Mounts {
     return this.#byPath.get(fullPath(entry))?.entry ?? entry
   }
 
-  async #open(entry: MountEntry, engine: AnyEngine): Promise<void> {
+  async #open(entry: MountEntry, engine: AnyEngine): Promise<Mount> {
     const { keeper, world, services, effects, emit } = this.#options
     const view = new MountView(keeper, this.#viewPrefix(entry), effects(entry))
     const facts = this.#facts(entry)
@@ -211,13 +278,16 @@ export class Mounts {
       services: needed,
     }
     const state = await engine.open(parts)
-    this.#byPath.set(fullPath(entry), makeMount({ entry, engine, state, view, facts }))
+    return makeMount({ entry, engine, state, view, facts })
   }
 
   async #remove(mount: Mount): Promise<void> {
     const { keeper, revokeBelow } = this.#options
+    await this.#drain(mount)
+    // Handlers that a tune left behind write below the same prefix.
+    await Promise.all(this.#retiring)
     await revokeBelow(mount.entry)
-    await mount.engine.close?.(mount.state)
+    await this.#closeState(mount)
     await keeper.purge(this.#viewPrefix(mount.entry))
     await keeper.commit([{ key: this.#entryKey(mount.entry.uuid), codec: mountCodec, entry: null }])
     this.#byPath.delete(mount.path)

@@ -50,6 +50,7 @@ export class RequestCall implements Call {
   readonly wrap: WrapAsk | null = null
   readonly #parts: CallParts
   #signal: AbortSignal | null = null
+  #deadline: Disposable | null = null
   #headers: HttpRequest['headers'] | null = null
 
   constructor(parts: CallParts) {
@@ -83,8 +84,14 @@ export class RequestCall implements Call {
     const { request, world, deadlineMs } = this.#parts
     if (deadlineMs === null) return AbortSignal.any([request.signal, world.signal])
     const deadline = new AbortController()
-    world.clock.after(deadlineMs, () => deadline.abort(new Error('the request took too long')))
+    this.#deadline = world.clock.after(deadlineMs, () => deadline.abort(new Error('the request took too long')))
     return AbortSignal.any([request.signal, world.signal, deadline.signal])
+  }
+
+  /** The answer is made, or another call stands for the request: its deadline needn't be watched any more. */
+  end(): void {
+    this.#deadline?.[Symbol.dispose]()
+    this.#deadline = null
   }
 
   may(path: string, operation: Operation | 'sudo'): Maybe<Verdict> {

@@ -78,9 +78,22 @@ export class Exchange {
   run(): Maybe<Answer> {
     try {
       const answer = this.#start()
-      return answer instanceof Promise ? answer.catch(error => this.#refuse(error)) : answer
+      return answer instanceof Promise ? this.#waited(answer) : answer
     } catch (error) {
       return this.#refuse(error)
+    }
+  }
+
+  /** Who waits holds its mount, whose state is closed after the answer. */
+  async #waited(answer: Promise<Answer>): Promise<Answer> {
+    const inFlight = this.#mount?.inFlight
+    inFlight?.enter()
+    try {
+      return await answer
+    } catch (error) {
+      return await this.#refuse(error)
+    } finally {
+      inFlight?.leave()
     }
   }
 
@@ -279,17 +292,7 @@ export class Exchange {
     // Effects of a read go through a commit, which flushes by itself; anything else may reach the outside at once.
     if (this.#operation !== 'read' && this.#operation !== 'list') this.#house?.audit.flush()
     const reply = action.handler(this.#call!, this.#mount!.state)
-    return reply instanceof Promise ? this.#awaited(reply) : this.#answer(reply)
-  }
-
-  async #awaited(reply: Promise<Reply>): Promise<Answer> {
-    const { inFlight } = this.#mount!
-    inFlight.count++
-    try {
-      return await this.#answer(await reply)
-    } finally {
-      inFlight.count--
-    }
+    return reply instanceof Promise ? reply.then(one => this.#answer(one)) : this.#answer(reply)
   }
 
   #answer(reply: Reply): Maybe<Answer> {
@@ -320,6 +323,8 @@ export class Exchange {
 
   #close(finished: Finished): Maybe<Answer> {
     this.#charged?.[Symbol.dispose]()
+    // A stream goes on after its head, under the same deadline.
+    if (!isStreamed(finished.answer)) this.#call?.end()
     if (this.#trail !== null && finished.audited !== null)
       this.#house!.audit.response(this.#trail, finished.audited, null)
     if (finished.answer.status === 101) this.#house?.audit.flush()
@@ -334,6 +339,7 @@ export class Exchange {
 
   #refuse(error: unknown): Maybe<Answer> {
     this.#charged?.[Symbol.dispose]()
+    this.#call?.end()
     const problem = this.#asFault(error)
     const failure = { error: faultTexts(problem).join('; ') || problem.text, reason: problem.reason ?? null }
     try {
@@ -400,6 +406,7 @@ export class Exchange {
   }
 
   #makeCall(): RequestCall {
+    this.#call?.end()
     return new RequestCall({
       id: this.#id,
       operation: this.#operation,
@@ -440,6 +447,9 @@ export class Exchange {
     return this.#request.peer.address
   }
 }
+
+const isStreamed = (answer: Answer): boolean =>
+  'body' in answer && typeof answer.body === 'object' && answer.body !== null && Symbol.asyncIterator in answer.body
 
 /** `X-Vault-Token`, else the first `Authorization` that starts exactly with `Bearer `. */
 function clientToken(request: HttpRequest): string | null {

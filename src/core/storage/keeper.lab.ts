@@ -18,7 +18,7 @@ export type KeeperLab = {
   readonly medium: MemoryMedium
   readonly failures: unknown[]
   /** Moves the clock on until the work is done; 10,000 ms at most. */
-  settle<T>(work: Promise<T>): Promise<T>
+  readonly settle: <T>(work: Promise<T>) => Promise<T>
 }
 
 export type KeeperLabOptions = {
