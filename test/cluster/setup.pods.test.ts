@@ -61,12 +61,12 @@ async function inFile(namespace: string, name = 'app'): Promise<string> {
 }
 
 /** The file is read by processes that can't be told of its change: asked again, 20 s at most. */
-async function untilInFile(namespace: string, text: string): Promise<void> {
+async function untilInFile(namespace: string, text: string, name?: string): Promise<void> {
   for (let tries = 0; tries < 40; tries++) {
-    if ((await inFile(namespace)) === text) return
+    if ((await inFile(namespace, name)) === text) return
     await sleep(500)
   }
-  assert.equal(await inFile(namespace), text)
+  assert.equal(await inFile(namespace, name), text)
 }
 
 type Pods = {
@@ -231,6 +231,36 @@ test('thirty pods at once all find their secret', async () => {
   await cluster.kubectl(['delete', 'deploy/many', '--wait=false'], { namespace })
 })
 
+test('a pod whose token lives four seconds renews it, logs in anew at its end, and still follows changes', async () => {
+  const namespace = await cluster.newNamespace()
+  const role = `short-${randomBytes(2).toString('hex')}`
+  await person.run(['login', '-method=kubernetes'])
+  await person.run([
+    'setup',
+    'workload',
+    `-namespace=${namespace}`,
+    '-service-account=app',
+    `-role=${role}`,
+    '-read=secret/app/*',
+  ])
+  await person.run(['write', `auth/kubernetes/role/${role}`, 'token_ttl=4s', 'token_max_ttl=10s'])
+  await person.run(['kv', 'put', 'secret/app/db', 'username=app', 'password=before'])
+  await apply(namespace, deployment('short', annotated(role)))
+  await ready(namespace, 'short')
+  const logged = (text: string, log: string): number => log.split(text).length - 1
+  for (let tries = 0; ; tries++) {
+    const { stdout } = await cluster.kubectl(['logs', 'deploy/short', '-c', 'vault-agent'], { namespace })
+    assert.doesNotMatch(stdout, /permission denied/)
+    // Three lives of ten seconds, each renewed at least once.
+    if (logged('authentication successful', stdout) >= 3 && logged('renewed auth token', stdout) >= 3) break
+    assert(tries < 90, stdout)
+    await sleep(1_000)
+  }
+  await person.run(['kv', 'put', 'secret/app/db', 'username=app', 'password=after'])
+  await untilInFile(namespace, 'app:after', 'short')
+  await cluster.kubectl(['delete', 'deploy/short', '--wait=false'], { namespace })
+})
+
 test('a second role of the same name for another account is refused', async () => {
   const namespace = await cluster.newNamespace()
   const end = await person.run(
@@ -256,6 +286,33 @@ test('-remove takes the webhook and all else but volumes and keys; -purge those,
   }
   const purged = await cluster.kubectl(['get', 'secrets,pvc,deployments', '-o', 'name'], { namespace: 'coffer' })
   assert.equal(purged.stdout, '')
+})
+
+test('with -seal=shamir people unseal, nothing in the cluster can, and a start anew waits for them', async () => {
+  const keys = join(person.home, 'shares')
+  const flags = ['-namespace=sealed', '-seal=shamir']
+  const env = { COFFER_ADDR: 'kube://sealed/coffer' }
+  // Those of the servers before were kept, or are no longer empty.
+  await cluster.addVolumes(2)
+  await person.run(['setup', 'kubernetes', `-image=${cofferImage}`, ...flags, `-keys-out=${keys}`], { env })
+  const shares = [...readFileSync(keys, 'utf8').matchAll(/^Unseal Key \d: (\S+)$/gm)].map(match => match[1]!)
+  assert.equal(shares.length, 5)
+  const secrets = await cluster.kubectl(['get', 'secrets', '-o', 'name'], { namespace: 'sealed' })
+  assert.doesNotMatch(secrets.stdout, /coffer-seal/)
+  await cluster.exec(['sh', '-c', 'pkill -9 -f "[/]app/coffer.cjs server"'])
+  const sealed = async (): Promise<boolean | null> => {
+    const { stdout } = await person.run(['status', '-format=json'], { env, mayFail: true })
+    return stdout === '' ? null : (JSON.parse(stdout) as { sealed: boolean }).sealed
+  }
+  for (let tries = 0; (await sealed()) !== true; tries++) {
+    assert(tries < 60, 'the server came back unsealed, or not at all')
+    await sleep(500)
+  }
+  for (const share of shares.slice(0, 3)) await person.run(['operator', 'unseal', share], { env })
+  assert.equal(await sealed(), false)
+  await person.run(['login', '-method=kubernetes'], { env })
+  await person.run(['kv', 'put', 'secret/a', 'b=c'], { env })
+  await person.run(['setup', 'kubernetes', '-namespace=sealed', '-remove', '-purge'], { env })
 })
 
 async function freePort(): Promise<number> {

@@ -11,12 +11,12 @@ const looksMax = 180
 /** A pull is tried again by the kubelet; this many looks at a failed one are enough to call it one. */
 const failedPullsMax = 15
 
-async function until(world: World, isDone: () => Promise<boolean>, onTimeout: string): Promise<void> {
+async function until(world: World, isDone: () => Promise<boolean>, onTimeout: () => string): Promise<void> {
   for (let looks = 0; looks < looksMax; looks++) {
     if (await isDone()) return
     await world.clock.sleep(lookMs, world.signal)
   }
-  throw new SetupError(onTimeout)
+  throw new SetupError(onTimeout())
 }
 
 const pullFailures: readonly string[] = ['ErrImagePull', 'ImagePullBackOff', 'ErrImageNeverPull', 'InvalidImageName']
@@ -45,9 +45,13 @@ export async function waitForServer(kube: KubeClient, plan: SetupPlan, world: Wo
   const { namespace } = plan
   const name = `${names.server}-0`
   const watchPulls = pullWatcher(plan)
+  let unplaced = ''
   const isDone = async (): Promise<boolean> => {
     const pod = await kube.find<Pod>({ ...pods, namespace, name })
     watchPulls(pod)
+    // No node has room for it, or no volume is there: the scheduler says which.
+    unplaced =
+      pod?.status?.conditions?.find(one => one.type === 'PodScheduled' && one.status === 'False')?.message ?? ''
     const status = pod?.status?.containerStatuses?.[0]
     const ended = status?.state?.terminated ?? status?.lastState?.terminated
     if (ended?.message && !status?.ready && /seal|storage/.test(ended.message)) {
@@ -55,11 +59,10 @@ export async function waitForServer(kube: KubeClient, plan: SetupPlan, world: Wo
     }
     return status?.state?.running !== undefined && (await isRolledOut(kube, plan))
   }
-  await until(
-    world,
-    isDone,
-    `the pod ${namespace}/${name} did not start in three minutes: ${describe(plan, `pod ${name}`)}`,
-  )
+  await until(world, isDone, () => {
+    const why = unplaced === '' ? '' : ` (${unplaced})`
+    return `the pod ${namespace}/${name} did not start in three minutes${why}: ${describe(plan, `pod ${name}`)}`
+  })
 }
 
 // One with shares is replaced by persons (OnDelete): what runs is what there is.
@@ -87,7 +90,8 @@ export async function waitForInjector(kube: KubeClient, plan: SetupPlan, world: 
   await until(
     world,
     isDone,
-    `the Deployment ${namespace}/${names.injector} was not available in three minutes: ${describe(plan, `deployment ${names.injector}`)}`,
+    () =>
+      `the Deployment ${namespace}/${names.injector} was not available in three minutes: ${describe(plan, `deployment ${names.injector}`)}`,
   )
 }
 
@@ -101,6 +105,7 @@ export async function waitForTrust(kube: KubeClient, plan: SetupPlan, world: Wor
   await until(
     world,
     isDone,
-    `the injector did not write its CA into the webhook in three minutes: kubectl -n ${plan.namespace} logs deployment/${names.injector}`,
+    () =>
+      `the injector did not write its CA into the webhook in three minutes: kubectl -n ${plan.namespace} logs deployment/${names.injector}`,
   )
 }
