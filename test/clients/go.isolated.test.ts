@@ -50,7 +50,7 @@ testWalk('go', goClient, [
   ['mount kv v2', done],
   ['mount with settings', done],
   ['mount where one is', refused(400, 'path is already in use at more/')],
-  ['mount kv v1', refused(400, 'plugin not found in the catalog: kv with options {}')],
+  ['mount kv v1', done],
   ['mount unknown type', refused(400, 'plugin not found in the catalog: nothing')],
   [
     'mounts list',
@@ -72,6 +72,13 @@ testWalk('go', goClient, [
   ['mount move', notServed],
   ['mount disable', done],
   ['mount get after', refused(400, 'No secret engine mount at more/')],
+
+  ['kv v1 get nothing', notFound],
+  ['kv v1 put', done],
+  ['kv v1 get', gave({ data: { user: 'app' }, seconds: 2764800, lease: '' })],
+  ['kv v1 list', gave({ data: { keys: ['db'] } })],
+  ['kv v1 delete', done],
+  ['kv v1 get after', notFound],
 
   ['kv v2 list of nothing', done],
   ['kv v2 get nothing', notFound],
@@ -162,7 +169,7 @@ testWalk('go', goClient, [
   ['refused list', refused(403, denied)],
   ['capabilities of self', gave(['read'])],
   ['capabilities by accessor', gave(['deny'])],
-  ['capabilities of a token', notServed],
+  ['capabilities of a token', gave(['read'])],
   ['token revoke self', done],
   ['token revoked', refused(403, noToken)],
   ['token periodic', token({ lease_duration: 600, renewable: true })],

@@ -48,13 +48,19 @@ testWalk('node-vault', nodeClient, [
 
   ['mount kv v2', done],
   ['mount where one is', refused(400, 'path is already in use at secret/')],
-  ['mount kv v1', refused(400, 'plugin not found in the catalog: kv with options {}')],
+  ['mount kv v1', done],
   // Outside of `data` too, as older programs read it.
   ['mounts list', gave({ data: { 'secret/': kvMount, 'more/': { description: 'old' } }, 'secret/': kvMount })],
   ['mount tune', done],
   ['mount tuning read', data({ default_lease_ttl: 1800, max_lease_ttl: 7200, description: 'old' })],
   ['mount move', notServed],
   ['mount disable', done],
+
+  ['kv v1 put', done],
+  ['kv v1 get', gave({ data: { user: 'app' }, lease_duration: 2764800, lease_id: '', renewable: false })],
+  ['kv v1 list', data({ keys: ['db'] })],
+  ['kv v1 delete', done],
+  ['kv v1 get after', nothing],
 
   ['kv v2 list of nothing', nothing],
   ['kv v2 get nothing', nothing],

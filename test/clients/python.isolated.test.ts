@@ -62,7 +62,7 @@ testWalk('hvac', pythonClient, [
   ['mount kv v2', done],
   ['mount with settings', done],
   ['mount where one is', invalid('path is already in use at more/')],
-  ['mount kv v1', invalid('plugin not found in the catalog: kv with options {}')],
+  ['mount kv v1', done],
   ['mount unknown type', invalid('plugin not found in the catalog: nothing')],
   [
     'mounts list',
@@ -76,6 +76,14 @@ testWalk('hvac', pythonClient, [
   ['mount tuning read', data({ default_lease_ttl: 1800, max_lease_ttl: 7200, description: 'new' })],
   ['mount move', notServed],
   ['mount disable', done],
+
+  ['kv v1 list of nothing', nothing],
+  ['kv v1 put', done],
+  // A value named ttl says how long the others hold.
+  ['kv v1 get', gave({ data: { user: 'app', ttl: '90s' }, lease_duration: 90, lease_id: '', renewable: false })],
+  ['kv v1 list', data({ keys: ['db'] })],
+  ['kv v1 delete', done],
+  ['kv v1 get after', nothing],
 
   ['kv v2 list of nothing', nothing],
   ['kv v2 get nothing', nothing],
@@ -152,7 +160,7 @@ testWalk('hvac', pythonClient, [
   ['refused write', denied],
   ['capabilities of self', data({ 'secret/data/app/x': ['read'], 'secret/data/top': ['deny'] })],
   ['capabilities by accessor', data({ 'secret/data/app/x': ['read'], capabilities: ['read'] })],
-  ['capabilities of a token', notServed],
+  ['capabilities of a token', data({ 'secret/data/app/x': ['read'] })],
   ['capabilities of root', data({ any: ['root'] })],
   ['token revoke self', done],
   ['token revoked', noToken],

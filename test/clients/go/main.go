@@ -187,6 +187,23 @@ func mounts(c *vault.Client) {
 	step("mount get after", func() (*vault.MountOutput, error) { return sys.GetMount("more") })
 }
 
+func kv1(c *vault.Client) {
+	kv := c.KVv1("one")
+	get := func() (*vault.KVSecret, error) { return kv.Get(ctx, "app/db") }
+	step("kv v1 get nothing", get)
+	do("kv v1 put", func() error { return kv.Put(ctx, "app/db", object{"user": "app"}) })
+	step("kv v1 get", func() (object, error) {
+		secret, err := get()
+		if err != nil {
+			return nil, err
+		}
+		return object{"data": secret.Data, "seconds": secret.Raw.LeaseDuration, "lease": secret.Raw.LeaseID}, nil
+	})
+	step("kv v1 list", func() (*vault.Secret, error) { return c.Logical().List("one/app") })
+	do("kv v1 delete", func() error { return kv.Delete(ctx, "app/db") })
+	step("kv v1 get after", get)
+}
+
 func kv(c *vault.Client) {
 	kv := c.KVv2("secret")
 	put := func(path string, data object, options ...vault.KVOption) func() (*vault.KVSecret, error) {
@@ -460,6 +477,7 @@ func main() {
 	audit(c, folder)
 	mounts(c)
 	watched := watch(c)
+	kv1(c)
 	kv(c)
 	policies(c)
 	tokens(c)

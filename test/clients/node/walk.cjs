@@ -64,6 +64,14 @@ async function mounts(c) {
   await step('mount disable', () => c.unmount({ mount_point: 'more' }))
 }
 
+async function kv1(c) {
+  await step('kv v1 put', () => c.write('one/app/db', { user: 'app' }))
+  await step('kv v1 get', () => c.read('one/app/db'))
+  await step('kv v1 list', () => c.list('one/app'))
+  await step('kv v1 delete', () => c.delete('one/app/db'))
+  await step('kv v1 get after', () => c.read('one/app/db'))
+}
+
 async function kv(c) {
   const put = (path, data, options) => c.write(`secret/data/${path}`, { data, ...(options && { options }) })
   await step('kv v2 list of nothing', () => c.list('secret/metadata'))
@@ -222,6 +230,7 @@ async function main() {
   const c = clientOf(made.root_token)
   await audit(c)
   await mounts(c)
+  await kv1(c)
   await kv(c)
   await policies(c)
   const renewed = renewal(clientOf(made.root_token))

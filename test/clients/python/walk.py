@@ -83,6 +83,16 @@ def mounts(c):
     step("mount disable", lambda: c.sys.disable_secrets_engine("more"))
 
 
+def kv1(c):
+    kv = c.secrets.kv.v1
+    step("kv v1 list of nothing", lambda: kv.list_secrets("app", mount_point="one"))
+    step("kv v1 put", lambda: kv.create_or_update_secret("app/db", {"user": "app", "ttl": "90s"}, mount_point="one"))
+    step("kv v1 get", lambda: kv.read_secret("app/db", mount_point="one"))
+    step("kv v1 list", lambda: kv.list_secrets("app", mount_point="one"))
+    step("kv v1 delete", lambda: kv.delete_secret("app/db", mount_point="one"))
+    step("kv v1 get after", lambda: kv.read_secret("app/db", mount_point="one"))
+
+
 def kv2(c):
     kv = c.secrets.kv.v2
     put = kv.create_or_update_secret
@@ -227,7 +237,7 @@ def main():
     made = begin()
     c = client_of(made["root_token"])
     step("authenticated", c.is_authenticated)
-    for part in (audit, mounts, kv2, policies, tokens, kubernetes, not_here):
+    for part in (audit, mounts, kv1, kv2, policies, tokens, kubernetes, not_here):
         part(c)
     end(c, made)
 

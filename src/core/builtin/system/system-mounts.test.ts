@@ -125,8 +125,9 @@ test('sys/mounts: no way round sudo to an auth method leads through the paths of
   const token = await server.tokenWith('path "sys/mounts*" { capabilities = ["create", "read", "update", "delete"] }')
   const deleted = await server.ask('DELETE', 'sys/mounts/auth/door', { token })
   assert.deepEqual([deleted.status, deleted.errors], [400, ['cannot unmount "auth/door/"']])
+  // To be shown is no way round: clients read a method there.
   const read = await server.ask('GET', 'sys/mounts/auth/door', { token })
-  assert.deepEqual([read.status, read.errors], [400, ['No secret engine mount at auth/door/']])
+  assert.partialDeepStrictEqual([read.status, read.data], [200, { type: 'doorman' }])
   assert.ok('door/' in ((await server.ask('GET', 'sys/auth')).data as object))
   for (const ask of [
     'POST sys/auth/x',
