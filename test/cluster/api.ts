@@ -68,8 +68,11 @@ async function follow<T>(
       if (now.status >= 400 && now.status !== 404) throw refusal('GET', path, now)
       last = now.status === 404 ? null : (now.body as T)
       if (isDone(last)) return last
-      // Without a resource version a watch begins with the present state, so nothing is missed between the two.
-      const response = await wire.open('GET', watch, {}, signal)
+      // From the state that was seen on, so that a deletion between the two isn't missed; a watch without a version
+      // begins with what is there, which is nothing then. Where there was nothing it is what tells of the object.
+      const version = (last as { metadata?: { resourceVersion?: string } } | null)?.metadata?.resourceVersion
+      const since = version === undefined ? '' : `&resourceVersion=${version}`
+      const response = await wire.open('GET', watch + since, {}, signal)
       for await (const line of lines(response)) {
         const event = JSON.parse(line) as { type: string; object: T }
         if (event.type === 'ERROR' || event.type === 'Failure') break
