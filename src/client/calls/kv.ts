@@ -107,8 +107,8 @@ export async function readKv(
   }
 }
 
-// Annotations and templates hold either form; the API's own must not get a second `data/`.
-function dataPath(path: string, mount: KvMount): string {
+/** Where a secret's value is. Annotations and templates hold either form; the API's own must not get a second `data/`. */
+export function dataPath(path: string, mount: KvMount): string {
   const mounted = join(mount.path)
   const clean = join(path)
   return clean.startsWith(`${mounted}/data/`) ? clean : kvPath(clean, mount.path, 'data')

@@ -6,8 +6,9 @@ import type { ApiClient } from '#client/api.ts'
 import { isLeaseGone, isTokenGone } from '#client/api-error.ts'
 import { renewLease } from '#client/calls/token.ts'
 import { keepAlive } from '#client/lifetime.ts'
+import type { KvMounts } from '#client/calls/kv-mounts.ts'
 import { type Query, queryText } from '#delivery/functions/query.ts'
-import { type Fetched, fetchOnce, readAgainAfter } from './fetch.ts'
+import { type Fetched, fetchOnce, NothingThere, readAgainAfter } from './fetch.ts'
 
 /** Something fetched before, by an agent that handed it over; instants in ms. */
 export type Primed = { readonly fetched: Fetched; readonly fetchedAtMs: number; readonly nextAtMs: number }
@@ -19,10 +20,13 @@ export type DependencyOptions = {
   readonly world: World
   /** The client to ask with; read anew at each try, since tokens change. */
   readonly client: () => ApiClient
+  readonly mounts: KvMounts
   readonly staticInterval: Seconds
   /** Further tries after a failure before it counts as failed. */
   readonly retriesMax: number
   readonly onChange: () => void
+  /** There is nothing at `path`; a notice may say when there is. */
+  readonly onAbsent: () => void
   readonly onFailed: (error: unknown) => void
   /** The server doesn't know the token: waiting helps nobody. */
   readonly onTokenInvalid: () => void
@@ -41,6 +45,7 @@ export class Dependency {
   readonly #options: DependencyOptions
   readonly #abort = new AbortController()
   #fetched: Fetched | null = null
+  #absentAt: string | null = null
   #fetchedAtMs = 0
   #shape = ''
   #wake: AbortController | null = null
@@ -58,6 +63,11 @@ export class Dependency {
   /** null while nothing has come yet. */
   get fetched(): Fetched | null {
     return this.#fetched
+  }
+
+  /** The path that change notices name: of what was read, or of what was looked for and isn't there. */
+  get path(): string | null {
+    return this.#fetched?.fullPath ?? this.#absentAt
   }
 
   /** When it is read again at the latest, ms. */
@@ -98,13 +108,13 @@ export class Dependency {
   }
 
   async #run(): Promise<void> {
-    const { world, client, primed } = this.#options
+    const { world, client, mounts, primed } = this.#options
     if (primed !== null) await this.#goOn(primed)
     while (!this.#abort.signal.aborted) {
       // Made before the request: a poke while it runs must not be lost.
       const wake = this.#newWake()
       try {
-        const fetched = await fetchOnce(client(), this.query, this.#abort.signal)
+        const fetched = await fetchOnce(client(), this.query, mounts, this.#abort.signal)
         this.#failures = 0
         this.#fetchedAtMs = world.clock.now()
         this.#take(fetched)
@@ -134,8 +144,12 @@ export class Dependency {
 
   // After the last try it waits to be poked: by a new token, a change, or its owner's own patience.
   async #afterFailure(error: unknown, wake: AbortSignal): Promise<void> {
-    const { world, retriesMax, onFailed, onTokenInvalid } = this.#options
+    const { world, retriesMax, onAbsent, onFailed, onTokenInvalid } = this.#options
     this.#failures++
+    if (error instanceof NothingThere && this.#absentAt !== error.path) {
+      this.#absentAt = error.path
+      onAbsent()
+    }
     if (isTokenGone(error)) onTokenInvalid()
     if (this.#failures > retriesMax) {
       onFailed(new Error(`${this.text}: ${messageOf(error)} (exceeded maximum retries)`, { cause: error }))

@@ -3,7 +3,8 @@ import type { Entropy } from '#ground/base/entropy.ts'
 import { isJsonObject, type Json } from '#ground/text/json.ts'
 import type { ApiClient } from '#client/api.ts'
 import { ApiError, isTokenGone } from '#client/api-error.ts'
-import { type KvMount, kvPath, preflight, readKv } from '#client/calls/kv.ts'
+import { dataPath, type KvMount, kvPath, readKv } from '#client/calls/kv.ts'
+import type { KvMounts } from '#client/calls/kv-mounts.ts'
 import { keysOf, list, read, write } from '#client/calls/logical.ts'
 import { emptyEnvelope, type Envelope } from '#protocol/envelope.ts'
 import type { Query } from '#delivery/functions/query.ts'
@@ -20,14 +21,21 @@ export type Fetched = {
 /** The server has nothing there: tried again, since it may come. */
 export class NothingThere extends Error {
   override readonly name = 'NothingThere'
+  /** As the server knows it: where change notices will name it once it comes. */
+  readonly path: string
+
+  constructor(path: string) {
+    super(`no secret exists at ${path}`)
+    this.path = path
+  }
 }
 
 const v1: KvMount = { path: '', version: 1 }
 
 // A server whose preflight is closed to this token is treated as kv version 1, as consul-template does.
-async function mountOf(client: ApiClient, path: string, signal: AbortSignal): Promise<KvMount> {
+async function mountOf(client: ApiClient, path: string, mounts: KvMounts, signal: AbortSignal): Promise<KvMount> {
   try {
-    return await preflight(client, path, { signal })
+    return await mounts.of(client, path, { signal })
   } catch (error) {
     signal.throwIfAborted()
     // Only a refusal says that the mount won't be told; a server that is away or sealed says nothing.
@@ -40,8 +48,23 @@ async function mountOf(client: ApiClient, path: string, signal: AbortSignal): Pr
  * Asks once. @throws NothingThere for a path without a value, ApiError and ConnectError as the client does.
  * @source consul-template dependency/vault_read.go, vault_list.go, vault_write.go
  */
-export async function fetchOnce(client: ApiClient, query: Query, signal: AbortSignal): Promise<Fetched> {
-  const mount = await mountOf(client, query.path, signal)
+export async function fetchOnce(
+  client: ApiClient,
+  query: Query,
+  mounts: KvMounts,
+  signal: AbortSignal,
+): Promise<Fetched> {
+  const mount = await mountOf(client, query.path, mounts, signal)
+  try {
+    return await fetchFrom(client, query, mount, signal)
+  } catch (error) {
+    // Nothing there, or not for us: perhaps the mount is of another version by now.
+    if (error instanceof NothingThere || error instanceof ApiError) mounts.forget(mount)
+    throw error
+  }
+}
+
+async function fetchFrom(client: ApiClient, query: Query, mount: KvMount, signal: AbortSignal): Promise<Fetched> {
   switch (query.kind) {
     case 'read':
       return readOnce(client, query, mount, signal)
@@ -54,7 +77,7 @@ export async function fetchOnce(client: ApiClient, query: Query, signal: AbortSi
       const body = mount.version === 2 ? { data: query.data } : query.data
       const path = mount.version === 2 ? kvPath(query.path, mount.path, 'data') : query.path
       const envelope = await write(client, path, body, { signal })
-      if (envelope === null && mount.version === 2) throw new NothingThere(`no secret exists at ${path}`)
+      if (envelope === null && mount.version === 2) throw new NothingThere(path)
       return { envelope: envelope ?? emptyEnvelope, keys: [], fullPath: path, version: null }
     }
   }
@@ -68,13 +91,12 @@ async function readOnce(
 ): Promise<Fetched> {
   if (mount.version === 1) {
     const envelope = await read(client, query.path, query.parameters as never, { signal })
-    if (envelope === null || envelope.data === null) throw new NothingThere(`no secret exists at ${query.path}`)
+    if (envelope === null || envelope.data === null) throw new NothingThere(query.path)
     return { envelope, keys: [], fullPath: query.path, version: null }
   }
   const version = Number(query.parameters['version'] ?? 0)
   const secret = await readKv(client, query.path, { signal, mount, ...(version > 0 && { version }) })
-  if (secret === null || secret.isDeleted)
-    throw new NothingThere(`no secret exists at ${secret?.path ?? kvPath(query.path, mount.path, 'data')}`)
+  if (secret === null || secret.isDeleted) throw new NothingThere(secret?.path ?? dataPath(query.path, mount))
   return { envelope: secret.envelope, keys: [], fullPath: secret.path, version: secret.version }
 }
 

@@ -271,6 +271,110 @@ test('a failing read is tried again with a doubling wait, then it is a failure; 
   await run.obtainer.close()
 })
 
+test('a secret that is not there yet is watched, and delivered as soon as a notice says that it came', async () => {
+  let isThere = false
+  const watched: string[][] = []
+  const run = start(() => (isThere ? kv('late') : { status: 404, body: '{"errors":[]}' }), [withPw], {
+    onPaths: paths => watched.push([...paths]),
+  })
+  await run.advance(10)
+  assert.deepEqual(watched, [['secret/data/app']])
+  await run.advance(600_000)
+  assert.equal(run.failures.length, 1, 'its tries are used up')
+  isThere = true
+  run.obtainer.changed('secret/data/other')
+  await run.advance(10)
+  assert.deepEqual(run.texts, [])
+  run.obtainer.changed('secret/data/app')
+  await run.advance(10)
+  assert.deepEqual(run.texts, ['late'])
+  assert.deepEqual(watched.at(-1), ['secret/data/app'])
+  await run.obtainer.close()
+})
+
+test('a secret that was deleted and comes back is delivered by its notice', async () => {
+  let body: ScriptedAnswer = kv('one')
+  const run = start(() => body, [withPw])
+  await run.advance(10)
+  body = { status: 404, body: '{"data":{"data":null,"metadata":{"version":1,"deletion_time":"2026-01-01T00:00:00Z"}}}' }
+  run.obtainer.changed('secret/data/app')
+  await run.advance(600_000)
+  assert.deepEqual(run.texts, ['one'], 'what was written stays')
+  body = kv('two')
+  run.obtainer.changed('secret/data/app')
+  await run.advance(10)
+  assert.deepEqual(run.texts, ['one', 'two'])
+  await run.obtainer.close()
+})
+
+test('a key that a secret lacks is a failure, and mended by the notice of the version that has it', async () => {
+  let key = 'other'
+  const run = start(
+    () => ({ status: 200, body: `{"data":{"data":{"${key}":"x"},"metadata":{"version":1}}}` }),
+    [withPw],
+    { missingKey: 'error' },
+  )
+  await run.advance(10)
+  assert.match(run.failures.join(), /map has no entry for key "pw"/)
+  assert.deepEqual(run.texts, [])
+  key = 'pw'
+  run.obtainer.changed('secret/data/app')
+  await run.advance(10)
+  assert.deepEqual(run.texts, ['x'])
+  await run.obtainer.close()
+})
+
+const preflights = ({ sent }: { sent: readonly SentRequest[] }): number =>
+  sent.filter(({ target }) => target.includes('ui/mounts')).length
+
+test('the mount is asked about once for all reads of it, and again after nothing was there', async () => {
+  let isThere = true
+  const run = start(() => (isThere ? kv('one') : { status: 404, body: '{"errors":[]}' }), [withPw])
+  await run.advance(10)
+  for (let n = 0; n < 5; n++) {
+    run.obtainer.changed('secret/data/app')
+    await run.advance(10)
+  }
+  assert.deepEqual([run.reads().length, preflights(run)], [6, 1])
+  isThere = false
+  run.obtainer.changed('secret/data/app')
+  await run.advance(10)
+  isThere = true
+  await run.advance(10_000)
+  assert.equal(preflights(run), 2)
+  await run.obtainer.close()
+})
+
+test('a mount that became version 2 is read as such by the next try', async () => {
+  let version = '1'
+  const scripted = scriptedClient(({ target }) => {
+    if (target.includes('ui/mounts')) {
+      return { status: 200, body: `{"data":{"path":"secret/","options":{"version":"${version}"}}}` }
+    }
+    if (target === '/v1/secret/data/app' && version === '2') return kv('two')
+    if (target === '/v1/secret/app' && version === '1') return { status: 200, body: '{"data":{"pw":"one"}}' }
+    return { status: 404, body: '{"data":null,"warnings":["Invalid path for a versioned K/V secrets engine."]}' }
+  })
+  const texts: string[] = []
+  const obtainer = new Obtainer({
+    world: scripted.world,
+    client: scripted.client.with({ maxRetries: 0 }),
+    env: {},
+    staticInterval: seconds(300),
+    retriesMax: 2,
+    onTokenInvalid: () => undefined,
+  })
+  const either =
+    '{{ with secret "secret/app" }}{{ if .Data.data }}{{ .Data.data.pw }}{{ else }}{{ .Data.pw }}{{ end }}{{ end }}'
+  obtainer.add(order('0', either, 'default', texts, []))
+  await scripted.world.clock.advance(10)
+  version = '2'
+  obtainer.changed(null)
+  for (let tick = 0; tick < 4; tick++) await scripted.world.clock.advance(2_500)
+  assert.deepEqual(texts, ['one', 'two'])
+  await obtainer.close()
+})
+
 test('a token that nobody knows is told, a refusal by policy is not', async () => {
   const run = start(() => gone, [withPw])
   await run.advance(10)

@@ -6,6 +6,7 @@ import { parseTemplate, type Template } from '#ground/template/template.ts'
 import { clockFunctions } from '#ground/template/functions/clock.ts'
 import { textFunctions } from '#ground/template/functions/text.ts'
 import type { ApiClient } from '#client/api.ts'
+import { KvMounts } from '#client/calls/kv-mounts.ts'
 import type { Envelope } from '#protocol/envelope.ts'
 import { type Query, queryText } from '#delivery/functions/query.ts'
 import { hostFunctions } from '#delivery/functions/host.ts'
@@ -23,7 +24,7 @@ export type ObtainerOptions = {
   readonly onTokenInvalid: () => void
   /** What an agent before this one fetched, by query text; each is used once. */
   readonly primed?: ReadonlyMap<string, Primed>
-  /** The paths that are read now: what change notices are wanted for. */
+  /** The paths that are read now, those too where nothing is yet: what change notices are wanted for. */
   readonly onPaths?: (paths: ReadonlySet<string>) => void
 }
 
@@ -55,6 +56,7 @@ export class Obtainer {
   readonly #jobs: Job[] = []
   readonly #abort = new AbortController()
   readonly #pure: FunctionTable
+  readonly #mounts: KvMounts
   readonly #primed: Map<string, Primed>
   #client: ApiClient
   #isScheduled = false
@@ -62,6 +64,7 @@ export class Obtainer {
   constructor(options: ObtainerOptions) {
     this.#options = options
     this.#client = options.client
+    this.#mounts = new KvMounts(options.world.clock)
     this.#primed = new Map(options.primed)
     this.#pure = new Map([...textFunctions, ...clockFunctions(options.world.clock)])
   }
@@ -85,7 +88,7 @@ export class Obtainer {
    */
   changed(path: string | null): void {
     for (const dependency of this.#dependencies.values()) {
-      if (path === null ? !dependency.isMade : dependency.fetched?.fullPath === path) dependency.poke()
+      if (path === null ? !dependency.isMade : dependency.path === path) dependency.poke()
     }
   }
 
@@ -193,10 +196,12 @@ export class Obtainer {
       primed,
       world,
       client: () => this.#client,
+      mounts: this.#mounts,
       staticInterval,
       retriesMax,
       onTokenInvalid,
       onChange: () => this.#onChange(text),
+      onAbsent: () => this.#tellPaths(),
       onFailed: error => {
         for (const job of this.#jobs) if (job.uses.has(text)) job.order.onFailed(error)
       },
@@ -206,9 +211,13 @@ export class Obtainer {
 
   #onChange(text: string): void {
     for (const job of this.#jobs) if (job.uses.has(text)) job.isDirty = true
-    const paths = new Set([...this.#dependencies.values()].flatMap(one => (one.fetched ? [one.fetched.fullPath] : [])))
-    this.#options.onPaths?.(paths)
+    this.#tellPaths()
     this.#schedule()
+  }
+
+  #tellPaths(): void {
+    const paths = [...this.#dependencies.values()].map(one => one.path).filter(path => path !== null)
+    this.#options.onPaths?.(new Set(paths))
   }
 
   #dropUnused(): void {
