@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { parse as parseYaml } from 'yaml'
 import { missing } from '../../tools/tier.ts'
 import { type ControlPlane, startControlPlane } from './controlplane.ts'
 
-// The kubernetes secrets engine on a real API server, with the rights that Vault's documentation asks for and no more:
+// The kubernetes secrets engine on a real API server, with the rights that the guide asks for and no more:
 // what each form's token may do, what is made for it, and that nothing is left of it.
 
 const root = join(import.meta.dirname, '../..')
@@ -54,17 +56,14 @@ async function startServer(): Promise<void> {
 
 const rbac = 'rbac.authorization.k8s.io'
 
-/** @source hv docs/secrets/kubernetes: what the engine's account needs; it may read none of what it makes. */
-const documented = [
-  { apiGroups: [''], resources: ['namespaces'], verbs: ['get'] },
-  { apiGroups: [''], resources: ['serviceaccounts', 'serviceaccounts/token'], verbs: ['create', 'update', 'delete'] },
-  { apiGroups: [rbac], resources: ['rolebindings', 'clusterrolebindings'], verbs: ['create', 'update', 'delete'] },
-  {
-    apiGroups: [rbac],
-    resources: ['roles', 'clusterroles'],
-    verbs: ['bind', 'escalate', 'create', 'update', 'delete'],
-  },
-]
+type Rule = { apiGroups: string[]; resources: string[]; verbs: string[] }
+
+/** The rights that the guide asks for. */
+function guideRules(): readonly Rule[] {
+  const guide = readFileSync(join(root, 'docs/guides/kubernetes-credentials.md'), 'utf8')
+  const [, block = ''] = /```yaml\n(.+?)```/s.exec(guide) ?? []
+  return (parseYaml(block) as { rules: Rule[] }).rules
+}
 
 /** An account that may do what the rules say, and a mount whose engine asks as it. */
 async function mountAs(name: string, rules: readonly object[]): Promise<void> {
@@ -97,7 +96,7 @@ before(async () => {
   elsewhere = await cluster.newNamespace('other')
   await cluster.newServiceAccount(namespace, 'web')
   await cluster.kubectl(['create', 'role', 'lister', '--verb=list', '--resource=pods'], { namespace })
-  await mountAs('kubernetes', documented)
+  await mountAs('kubernetes', guideRules())
 })
 
 after(async () => {
@@ -309,7 +308,7 @@ for (const [rule, without, error] of [
 ] as const) {
   test(`no right to make ${rule}: the answer says so, and nothing is left of what was made`, { skip }, async () => {
     const mount = `without-${without.replace('/', '-')}`
-    const rules = documented.map(one => ({ ...one, resources: one.resources.filter(name => name !== without) }))
+    const rules = guideRules().map(one => ({ ...one, resources: one.resources.filter(name => name !== without) }))
     await mountAs(mount, rules)
     await written(`${mount}/roles/app`, { allowed_kubernetes_namespaces: namespace, generated_role_rules: listPods })
     const refused = await ask('POST', `${mount}/creds/app`, { ttl: '20m' })
@@ -321,7 +320,7 @@ for (const [rule, without, error] of [
 }
 
 test('a mount that is disabled takes all with it', { skip }, async () => {
-  await mountAs('passing', documented)
+  await mountAs('passing', guideRules())
   await written('passing/roles/app', { allowed_kubernetes_namespaces: namespace, generated_role_rules: listPods })
   const answer = await ask('POST', 'passing/creds/app', { ttl: '20m' })
   assert.equal(answer.status, 200, JSON.stringify(answer.body))

@@ -16,5 +16,5 @@ export const catalog: readonly AnyEngine[] = [
   generic(kvV2),
   kubernetesAuth,
   userpassAuth,
-  kubernetesSecrets({ env: process.env }),
+  kubernetesSecrets,
 ]

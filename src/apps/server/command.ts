@@ -136,7 +136,7 @@ async function serve(flags: ServerFlags, io: Io): Promise<number> {
   for (const warning of warnings) log.warn(warning)
   using _pid = config.pidFile === null ? null : holdPidFile(config.pidFile)
   const store = await openStore(config.storage, { ...world, log: log.named('storage') })
-  await using services = openServices(world)
+  await using services = openServices(world, io.env)
   const listeners = new Listeners(world)
   // Port 0 is chosen by the system: the address is known once it listens.
   const address = (): string => config.apiAddress ?? listeners.addresses[0] ?? ''

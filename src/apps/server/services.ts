@@ -4,10 +4,15 @@ import { ComputePool } from '#ground/compute/pool.ts'
 import type { Compute } from '#ground/compute/tasks.ts'
 
 /** What engines may ask of this server by name (`needs` of `backend/engine.ts`), in plain sight as `catalog`. */
-export type Services = AsyncDisposable & { readonly byName: { readonly compute: Compute } }
+export type Services = AsyncDisposable & {
+  readonly byName: { readonly compute: Compute; readonly environment: Environment }
+}
+
+/** Of this process: where a pod's API server is. */
+type Environment = Readonly<Record<string, string | undefined>>
 
 /** Nothing of it costs anything until it is used. */
-export function openServices({ clock }: Pick<World, 'clock'>): Services {
+export function openServices({ clock }: Pick<World, 'clock'>, environment: Environment): Services {
   const compute = new ComputePool({
     clock,
     // One core stays with the main thread.
@@ -15,5 +20,5 @@ export function openServices({ clock }: Pick<World, 'clock'>): Services {
     waitingMax: 256,
     timeoutMs: 10_000,
   })
-  return { byName: { compute }, [Symbol.asyncDispose]: () => compute.close() }
+  return { byName: { compute, environment }, [Symbol.asyncDispose]: () => compute.close() }
 }

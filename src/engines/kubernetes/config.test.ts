@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { openTestMount, type TestServer } from '#core/testing/mount.ts'
-import { kubernetesSecrets } from './engine.ts'
+import { kubernetesSecretsWith } from './engine.ts'
 import { ScriptedCluster } from './scripted-cluster.ts'
 
 const inPod = { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT_HTTPS: '443' }
@@ -12,7 +12,8 @@ const inPod = { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT_HT
 async function open(options: { env?: Record<string, string>; folder?: string } = {}) {
   const cluster = new ScriptedCluster()
   const { env = {}, folder = '/nowhere' } = options
-  const server = await openTestMount(kubernetesSecrets({ env, folder, transport: cluster.transport }))
+  const engine = kubernetesSecretsWith({ folder, transport: cluster.transport })
+  const server = await openTestMount(engine, { services: { environment: env } })
   return { cluster, server }
 }
 

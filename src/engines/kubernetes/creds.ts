@@ -10,7 +10,7 @@ import { namespaces } from '#kube/resources.ts'
 import { fault } from '#protocol/fault.ts'
 import { clientOf } from './config.ts'
 import { makeAccount } from './make.ts'
-import { type Ask, textOf } from './objects.ts'
+import { type Ask, reasonOf, textOf } from './objects.ts'
 import { defaultNameTemplate, isObjectName, type Role, roleEntries } from './role.ts'
 import { type KubernetesState, row } from './state.ts'
 import { decideTtl, judgeTokenTtl, tokenTtl } from './ttl.ts'
@@ -29,7 +29,9 @@ type CredsCall = Call<Input<typeof fields>>
 
 /** What Vault's handlers return as a bare error. */
 const failed = (text: string, error?: unknown) =>
-  fault('backend.failed', error === undefined ? text : `${text}: ${textOf(error)}`, { cause: error })
+  error === undefined
+    ? fault('backend.failed', text)
+    : fault('backend.failed', `${text}: ${textOf(error)}`, { reason: reasonOf(error) })
 
 /** @source openbao builtin/logical/kubernetes/path_creds.go: the order of the steps, and each text */
 async function make(call: CredsCall, state: KubernetesState): Promise<Reply> {

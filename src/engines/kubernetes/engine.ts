@@ -9,26 +9,27 @@ import { type Held, type Intended, removeIntended, removeMade } from './objects.
 import { roleEntries, roleRows } from './role.ts'
 import type { KubernetesState, Pod } from './state.ts'
 
-export type KubernetesSecretsOptions = Pick<Pod, 'env'> &
-  Partial<Pick<Pod, 'folder'>> &
-  Pick<CallerOptions, 'transport'>
+export type KubernetesSecretsOptions = Partial<Pick<Pod, 'folder'>> & Pick<CallerOptions, 'transport'>
 
 /** Longer than an API server under load takes, in ms; a request makes four calls at most. */
 const deadlineMs = 10_000
 
 /**
  * Tokens of Kubernetes service accounts, and the accounts and rights themselves. @source openbao builtin/logical/kubernetes
- * @param options `env`: of the process, which in a pod tells where the API server is; the rest is for tests.
+ * @param options other ways to the API server, for tests.
  */
-export const kubernetesSecrets = (options: KubernetesSecretsOptions): Engine<KubernetesState> => ({
+export const kubernetesSecretsWith = (options: KubernetesSecretsOptions): Engine<KubernetesState> => ({
   type: 'kubernetes',
   kind: 'secret',
   version: 'v0.10.0+builtin',
   description: 'tokens of Kubernetes service accounts, with rights that end with their lease',
   codecs: [configEntries, roleEntries],
   rows: [...configRows, ...roleRows, credsRow],
+  // In a pod it tells where the API server is.
+  needs: ['environment'],
   open(parts) {
-    const { env, folder = serviceAccountFolder, transport } = options
+    const { folder = serviceAccountFolder, transport } = options
+    const env = parts.services['environment'] as Pod['env']
     const server = new OneServer({ world: parts.world, deadlineMs, ...(transport && { transport }) })
     return { parts, server, pod: { env, folder } }
   },
@@ -50,3 +51,5 @@ export const kubernetesSecrets = (options: KubernetesSecretsOptions): Engine<Kub
     },
   },
 })
+
+export const kubernetesSecrets = kubernetesSecretsWith({})

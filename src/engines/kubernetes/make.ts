@@ -13,6 +13,7 @@ import {
   type MadeObject,
   makeObject,
   planObjects,
+  reasonOf,
   removeMade,
   textOf,
 } from './objects.ts'
@@ -69,7 +70,7 @@ export async function makeAccount(
     return { token, held, settles }
   } catch (error) {
     if (settles !== null) await takeBack(made, settles, error, client, parts)
-    if (error instanceof StepFailed) throw fault('backend.failed', error.message, { cause: error.cause })
+    if (error instanceof StepFailed) throw fault('backend.failed', error.message, { reason: reasonOf(error.cause) })
     throw error
   }
 }

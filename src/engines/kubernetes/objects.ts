@@ -196,6 +196,10 @@ async function remove(client: KubeClient, ref: ObjectRef, uid: string | null, si
 
 export const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
+/** What was asked of whom, for those who may see reasons. */
+export const reasonOf = (error: unknown): string =>
+  error instanceof KubeError ? `${error.operation}: ${error.code} ${error.reason}` : textOf(error)
+
 /** Is it sure that the call changed nothing? */
 export const isRefusal = (error: unknown): boolean =>
   error instanceof KubeError && error.code >= 400 && error.code < 500

@@ -4,7 +4,7 @@ import type { Json } from '#ground/text/json.ts'
 import { openTestMount, type TestAnswer, type TestServer } from '#core/testing/mount.ts'
 import { kubernetesSecrets } from './engine.ts'
 
-const open = (): Promise<TestServer> => openTestMount(kubernetesSecrets({ env: {} }))
+const open = (): Promise<TestServer> => openTestMount(kubernetesSecrets, { services: { environment: {} } })
 const write = (server: TestServer, body: object, name = 'app'): Promise<TestAnswer> =>
   server.ask('POST', `kubernetes/roles/${name}`, { body: { ...body } })
 const read = async (server: TestServer, name = 'app') =>

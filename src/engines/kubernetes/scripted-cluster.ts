@@ -101,3 +101,18 @@ function resourceOf(method: string, path: string): string {
   if (path.endsWith('/token')) return 'token'
   return parts.at(method === 'POST' ? -1 : -2)!
 }
+
+type Asker = {
+  ask(method: string, path: string, ask: { body: never }): Promise<{ status: number; errors: readonly string[] }>
+}
+
+/** Sets the engine up for the cluster, and writes the role `app` anew, for the namespace `shop`. */
+export async function setUp(server: Asker, role: object): Promise<void> {
+  const write = async (path: string, body: object): Promise<void> => {
+    const { status, errors } = await server.ask('POST', `kubernetes/${path}`, { body: body as never })
+    if (status !== 204) throw new Error(`${path}: ${errors.join('; ')}`)
+  }
+  const config = { kubernetes_host: 'https://api.test:6443', service_account_jwt: 'jwt', disable_local_ca_jwt: true }
+  await write('config', config)
+  await write('roles/app', { allowed_kubernetes_namespaces: 'shop', ...role })
+}
