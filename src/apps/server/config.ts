@@ -3,23 +3,8 @@ import { type LogFormat, type LogLevel, logLevels } from '#ground/base/log.ts'
 import { HclReader } from '#ground/hcl/decode.ts'
 import { parseHcl } from '#ground/hcl/parse.ts'
 import type { AuditStanza } from '#core/node/node.ts'
-
-/** A `listener` stanza. */
-export type ListenerConfig = {
-  readonly address: { readonly host: string; readonly port: number } | { readonly path: string; readonly mode: number }
-  readonly tls: null | {
-    readonly certFile: string
-    readonly keyFile: string
-    readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
-    readonly clientCaFile: string | null
-    readonly requiresClientCert: boolean
-    readonly asksClientCert: boolean
-  }
-  readonly requestBytesMax: number
-  readonly headTimeoutMs: number
-  readonly bodyTimeoutMs: number
-  readonly idleTimeoutMs: number
-}
+import { ConfigError } from './config-error.ts'
+import { type ListenerConfig, readListener } from './listener-config.ts'
 
 export type StorageConfig = { readonly type: 'sqlite' | 'inmem'; readonly path: string }
 
@@ -55,10 +40,6 @@ export type ServerConfig = {
 
 /** A configuration, and what in it was passed over. */
 export type ReadConfig = { readonly config: ServerConfig; readonly warnings: readonly string[] }
-
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
-}
 
 const dayTtl = 2_764_800
 // What other servers of this protocol take and what means nothing here: said, not refused.
@@ -177,64 +158,6 @@ function readPlain(reader: HclReader, name: string): Partial<ServerConfig> {
     out.logFormat = format === 'json' ? 'json' : 'standard'
   }
   return out
-}
-
-function readListener(type: string, body: HclReader): ListenerConfig {
-  const limits = {
-    requestBytesMax: body.integer('max_request_size') ?? 33_554_432,
-    headTimeoutMs: (body.duration('http_read_header_timeout') ?? 10) * 1000,
-    bodyTimeoutMs: (body.duration('http_read_timeout') ?? 30) * 1000,
-    idleTimeoutMs: (body.duration('http_idle_timeout') ?? 300) * 1000,
-  }
-  const address = body.string('address') ?? (type === 'unix' ? '' : '127.0.0.1:8200')
-  const isPlain = body.bool('tls_disable') ?? false
-  const at =
-    type === 'unix'
-      ? { path: address, mode: Number.parseInt(body.string('socket_mode') ?? '0600', 8) }
-      : parseHostPort(address)
-  if (type !== 'unix' && type !== 'tcp') throw new ConfigError(`listener type "${type}" is neither tcp nor unix`)
-  if (type === 'unix' && address === '')
-    throw new ConfigError('listener "unix": address must be the path of the socket')
-  const tls = type === 'unix' || isPlain ? null : readTls(body)
-  body.ignore(
-    'cluster_address',
-    'purpose',
-    'telemetry',
-    'profiling',
-    'http_write_timeout',
-    'max_request_duration',
-    'tls_max_version',
-  )
-  body.finish()
-  return { address: at, tls, ...limits }
-}
-
-function readTls(body: HclReader): NonNullable<ListenerConfig['tls']> {
-  const certFile = body.string('tls_cert_file')
-  const keyFile = body.string('tls_key_file')
-  if (certFile === null || keyFile === null) {
-    throw new ConfigError('listener "tcp": set tls_cert_file and tls_key_file, or tls_disable = true on loopback')
-  }
-  const minVersion = body.string('tls_min_version') ?? 'tls12'
-  if (minVersion !== 'tls12' && minVersion !== 'tls13') {
-    throw new ConfigError(`listener "tcp": tls_min_version "${minVersion}" must be tls12 or tls13`)
-  }
-  return {
-    certFile,
-    keyFile,
-    minVersion: minVersion === 'tls13' ? 'TLSv1.3' : 'TLSv1.2',
-    clientCaFile: body.string('tls_client_ca_file'),
-    requiresClientCert: body.bool('tls_require_and_verify_client_cert') ?? false,
-    asksClientCert: !(body.bool('tls_disable_client_certs') ?? false),
-  }
-}
-
-/** `host:port`, `:port` for all addresses, `[::1]:8200`. */
-export function parseHostPort(address: string): { host: string; port: number } {
-  const match = /^(?:\[([^\]]+)\]|([^:]*))(?::(\d{1,5}))?$/.exec(address)
-  const port = match?.[3] === undefined ? 8200 : Number(match[3])
-  if (!match || port > 65_535) throw new ConfigError(`the address "${address}" is not host:port, like 127.0.0.1:8200`)
-  return { host: match[1] ?? (match[2] === '' ? '0.0.0.0' : match[2]!), port }
 }
 
 // `file`, and `raft` without peers, name the same embedded store.

@@ -3,7 +3,9 @@ import { Secret } from '#ground/base/secret.ts'
 import type { World } from '#ground/base/world.ts'
 import { type HttpServer, listen } from '#ground/http/server.ts'
 import type { TlsSettings } from '#ground/http/tls.ts'
-import { ConfigError, type ListenerConfig } from './config.ts'
+import { ConfigError } from './config-error.ts'
+import { withForwardedFor } from './forwarded-for.ts'
+import type { ListenerConfig } from './listener-config.ts'
 import { auditFailedResponse, type ServerNode } from '#core/node/node.ts'
 
 type Open = {
@@ -30,7 +32,8 @@ export class Listeners {
       const server = await listen({
         address: config.address,
         tls: config.tls === null ? null : readTls(config.tls),
-        handler: node.handler,
+        handler: config.forwardedFor === null ? node.handler : withForwardedFor(node.handler, config.forwardedFor),
+        proxyProtocol: config.proxy,
         limits: {
           headTimeoutMs: config.headTimeoutMs,
           bodyTimeoutMs: config.bodyTimeoutMs,
@@ -112,6 +115,8 @@ function readTls(tls: NonNullable<ListenerConfig['tls']>): TlsSettings {
     key: new Secret(read(tls.keyFile, 'tls_key_file')),
     clientCertificates: tls.requiresClientCert ? 'require' : tls.asksClientCert ? 'request' : 'none',
     versionMin: tls.minVersion,
+    versionMax: tls.maxVersion,
+    ...(tls.ciphers !== null && { ciphers: tls.ciphers }),
     ...(tls.clientCaFile !== null && { clientCa: read(tls.clientCaFile, 'tls_client_ca_file') }),
   }
 }

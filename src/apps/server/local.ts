@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileAtomically } from '#ground/process/atomic-file.ts'
-import { ConfigError } from './config.ts'
+import { ConfigError } from './config-error.ts'
 import { enableAuditFile, enableSecret } from './furnish.ts'
 import type { ServerNode } from '#core/node/node.ts'
 import type { World } from '#ground/base/world.ts'

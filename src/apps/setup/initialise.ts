@@ -113,7 +113,7 @@ async function adminToken(client: ApiClient, kube: KubeClient, plan: SetupPlan, 
     const { token } = readEnvironment(io.env)
     if (token) return token
     throw new SetupError(
-      `the server is initialised, but ${plan.namespace}/${names.admin} can not log in (${(error as Error).message.replace(/\s+/g, ' ')}): set COFFER_TOKEN to one that may administer it (operator generate-root makes one from the keys), and run setup again`,
+      `the server is initialised, but ${plan.namespace}/${names.admin} can not log in (${(error as Error).message.replace(/\s+/g, ' ')}): set COFFER_TOKEN to one that may administer it, and run setup again`,
     )
   }
 }

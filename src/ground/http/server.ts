@@ -1,4 +1,4 @@
-import { chmodSync, unlinkSync } from 'node:fs'
+import { chmodSync, chownSync, unlinkSync } from 'node:fs'
 import { connect, createServer as createNetServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls'
 import type { Clock } from '#ground/base/clock.ts'
@@ -16,7 +16,15 @@ import { tlsOptions, tlsPeer, type TlsSettings } from './tls.ts'
 
 export type HttpAddress =
   | { /** Port 0: the system chooses. */ readonly host: string; readonly port: number }
-  | { /** A unix socket. */ readonly path: string /** Default 0600. */; readonly mode?: number }
+  | {
+      /** A unix socket. */
+      readonly path: string
+      /** Default 0600. */
+      readonly mode?: number
+      /** Ids of its owner; default: who runs the process. */
+      readonly user?: number
+      readonly group?: number
+    }
 
 export type ListenOptions = {
   readonly address: HttpAddress
@@ -117,6 +125,8 @@ class FrontServer implements HttpServer {
         unlinkSync(address.path)
         await listenOn(this.#server, { path: address.path })
       })
+      if (address.user !== undefined || address.group !== undefined)
+        chownSync(address.path, address.user ?? -1, address.group ?? -1)
       chmodSync(address.path, address.mode ?? 0o600)
       return
     }
