@@ -5,6 +5,7 @@ import { rootNamespace } from '#backend/namespace.ts'
 import { AuditBroker } from '#core/audit/broker.ts'
 import { AuditDevices } from '#core/audit/devices.ts'
 import type { Barrier } from '#core/barrier/barrier.ts'
+import { PasswordShelf } from '#core/builtin/system/password-shelf.ts'
 import { tokenEngine } from '#core/builtin/token.ts'
 import { NoticeHub } from '#core/events/notices.ts'
 import { Identity } from '#core/identity/identity.ts'
@@ -49,6 +50,7 @@ export type HouseOptions = {
 export type OpenHouse = House & {
   readonly keeper: Keeper
   readonly policies: PolicyShelf
+  readonly passwords: PasswordShelf
   readonly devices: AuditDevices
   readonly notices: NoticeHub
   readonly due: DueIndex
@@ -67,7 +69,8 @@ const saltKey = `${ns}/token/salt`
 export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
   const rooms = await buildRooms(options)
   await furnishRooms(rooms, options)
-  const { keeper, audit, devices, identity, policies, acls, due, effects, leases, tokens, notices, mounts } = rooms
+  const { keeper, audit, devices, identity, policies, passwords, acls, due, effects, leases, tokens, notices, mounts } =
+    rooms
   const aclOf = (live: LiveToken): Maybe<Acl> =>
     acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.entity) }))
   const judge = (live: LiveToken, question: Question): Maybe<Verdict> => {
@@ -83,6 +86,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     judge,
     keeper,
     policies,
+    passwords,
     devices,
     notices,
     due,
@@ -127,6 +131,7 @@ async function buildRooms({
   const devices = new AuditDevices({ keeper, broker: audit, world, prefix: `${ns}/`, directory: auditDirectory })
   const identity = new Identity(keeper, world, `${ns}/identity/`)
   const policies = new PolicyShelf(keeper, world, `${ns}/policy/`)
+  const passwords = new PasswordShelf(keeper, world, `${ns}/password-policy/`)
   const acls = new AclCache(policies, world)
   const due = new DueIndex(keeper, world, `${ns}/due/`)
   const salt = await keeper.update(saltKey, textCodec, now => {
@@ -152,7 +157,7 @@ async function buildRooms({
     keeper,
     world,
     catalog,
-    services,
+    services: { ...services, passwords },
     ttls,
     effects: mount => effects.of(mount.accessor),
     emit: (mount, event) => notices.publish(fullPath(mount) + event.dataPath, event.version ?? null),
@@ -162,7 +167,7 @@ async function buildRooms({
       await effects.end(mount.accessor, world.signal)
     },
   })
-  return { audit, keeper, devices, identity, policies, acls, due, effects, leases, tokens, notices, mounts }
+  return { audit, keeper, devices, identity, policies, passwords, acls, due, effects, leases, tokens, notices, mounts }
 }
 
 async function furnishRooms(rooms: Rooms, { world, system }: HouseOptions): Promise<void> {

@@ -4,6 +4,7 @@ import { auditRows } from './audit.ts'
 import { capabilityRows } from './capabilities.ts'
 import { mountRows } from './mounts.ts'
 import { noticeRows } from './notices.ts'
+import { passwordPolicyRows } from './password-policies.ts'
 import { policyRows } from './policies.ts'
 import { row, type SystemState } from './state.ts'
 import { statusRows } from './status.ts'
@@ -48,7 +49,16 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
     version: builtinVersion,
     description: 'system endpoints used for control, policy and debugging',
     codecs: [],
-    rows: [...statusRows, ...policyRows, ...capabilityRows, ...auditRows, ...noticeRows, openApiRow, ...mountRows],
+    rows: [
+      ...statusRows,
+      ...policyRows,
+      ...passwordPolicyRows,
+      ...capabilityRows,
+      ...auditRows,
+      ...noticeRows,
+      openApiRow,
+      ...mountRows,
+    ],
     open: () => state,
   }
 }

@@ -8,6 +8,7 @@ import type { NoticeHub } from '#core/events/notices.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import type { PolicyShelf } from '#core/policy/shelf.ts'
 import type { Verdict } from '#protocol/verdict.ts'
+import type { PasswordShelf } from './password-shelf.ts'
 import type { Refusal } from './refusal.ts'
 
 /** What `sys/seal-status` says. @source server-core 2.2 */
@@ -52,6 +53,7 @@ export interface SealControl {
 export type UnsealedState = {
   readonly mounts: Mounts
   readonly policies: PolicyShelf
+  readonly passwords: PasswordShelf
   readonly devices: AuditDevices
   readonly notices: NoticeHub
 }
