@@ -7,8 +7,8 @@ const nextSignal = (name: NodeJS.Signals): Promise<void> => new Promise(resolve 
 
 test('signals: the handler is told which, until disposed', async () => {
   const seen: string[] = []
-  const wired = onSignals(['SIGHUP', 'SIGUSR2'], name => seen.push(name))
-  for (const name of ['SIGHUP', 'SIGUSR2'] as const) {
+  const wired = onSignals(['SIGHUP', 'SIGWINCH'], name => seen.push(name))
+  for (const name of ['SIGHUP', 'SIGWINCH'] as const) {
     const came = nextSignal(name)
     process.kill(process.pid, name)
     await came
@@ -17,15 +17,15 @@ test('signals: the handler is told which, until disposed', async () => {
   const came = nextSignal('SIGHUP')
   process.kill(process.pid, 'SIGHUP')
   await came
-  assert.deepEqual(seen, ['SIGHUP', 'SIGUSR2'])
+  assert.deepEqual(seen, ['SIGHUP', 'SIGWINCH'])
 })
 
 test('signals: the first one aborts', async () => {
-  using ending = endingSignal(['SIGUSR2'])
-  const came = nextSignal('SIGUSR2')
-  process.kill(process.pid, 'SIGUSR2')
+  using ending = endingSignal(['SIGWINCH'])
+  const came = nextSignal('SIGWINCH')
+  process.kill(process.pid, 'SIGWINCH')
   await came
-  assert.match(String(ending.signal.reason), /ended by SIGUSR2/)
+  assert.match(String(ending.signal.reason), /ended by SIGWINCH/)
 })
 
 test('signals: the second one ends a process that does not come to its end', async () => {
