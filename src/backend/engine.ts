@@ -118,7 +118,7 @@ export type RowOperation = Extract<Operation, 'read' | 'update' | 'patch' | 'del
 
 /**
  * One path of an engine. `path` segments: literal, `:name` (one segment, Vault's name pattern), `:name@` (the same,
- * `@` allowed), `*name` (the rest, may hold slashes; last; may be empty for list). A row without a trailing slash also
+ * `@` allowed), `:name+` (one segment of any characters), `*name` (the rest, may hold slashes; last; may be empty for list). A row without a trailing slash also
  * takes LIST with one.
  */
 export type Row<S, F extends Fields = Fields> = {

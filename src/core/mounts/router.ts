@@ -9,6 +9,8 @@ const noCaptures: Readonly<Record<string, string>> = {}
 // Vault's GenericNameRegex, and the variant that takes an `@`. @source openbao sdk/framework/path.go
 const namePattern = '\\w(?:[\\w.-]*\\w)?'
 const nameWithAtPattern = '\\w(?:[\\w.@-]*\\w)?'
+/** By the last character of a segment; `+`: anything in one segment, serial numbers with colons above all. */
+const patterns: Readonly<Record<string, string>> = { '@': nameWithAtPattern, '+': '[^/]+' }
 
 /**
  * Finds rows by path. Literal paths by a look-up; the others are grouped by their first segment and tried in the order
@@ -65,9 +67,9 @@ function compile(row: Row<unknown>): Pattern {
       return '(.*)'
     }
     if (segment.startsWith(':')) {
-      const takesAt = segment.endsWith('@')
-      names.push(takesAt ? segment.slice(1, -1) : segment.slice(1))
-      return `(${takesAt ? nameWithAtPattern : namePattern})`
+      const pattern = patterns[segment.at(-1)!]
+      names.push(pattern === undefined ? segment.slice(1) : segment.slice(1, -1))
+      return `(${pattern ?? namePattern})`
     }
     return segment.replace(/[.+?^${}()|[\]\\]/g, '\\$&')
   })
