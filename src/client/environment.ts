@@ -6,7 +6,7 @@ import { parseGoBool } from '#ground/text/flags.ts'
 export type TlsSettings = {
   readonly caCert?: string
   readonly caPath?: string
-  /** PEM text. */
+  /** PEM text, or base64 of it. */
   readonly caBytes?: string
   readonly clientCert?: string
   readonly clientKey?: string

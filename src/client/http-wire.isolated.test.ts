@@ -77,6 +77,14 @@ test('wire: TLS with the CA as text, as a file, as a folder', async () => {
   }
 })
 
+test('wire: TLS with the CA as base64 of its text, in one line or many', async () => {
+  await using server = await serve(local, serverTls)
+  const base64 = Buffer.from(authority.certificate).toString('base64')
+  for (const caBytes of [base64, base64.replace(/.{76}/g, '$&\n')]) {
+    assert.deepEqual(await ask(`https://127.0.0.1:${server.port}`, { caBytes }), { ok: true })
+  }
+})
+
 test('wire: a certificate of an unknown CA is refused, and the error says what to set', async () => {
   await using server = await serve(local, serverTls)
   const address = `https://127.0.0.1:${server.port}`

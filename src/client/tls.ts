@@ -30,7 +30,7 @@ export function clientTls(settings: TlsSettings): ClientTls {
 // The order of the Go client: one file, then PEM text, then a folder.
 function authorities(settings: TlsSettings): string[] {
   if (settings.caCert) return [readPem('CA certificate', settings.caCert)]
-  if (settings.caBytes) return [pem('CA certificate bytes', settings.caBytes)]
+  if (settings.caBytes) return [pem('CA certificate bytes', decoded(settings.caBytes))]
   if (settings.caPath) return readFolder(settings.caPath)
   const system = getCACertificates('system')
   return system.length > 0 ? system : getCACertificates('default')
@@ -63,6 +63,13 @@ function readPem(what: string, path: string): string {
 function pem(what: string, text: string): string {
   if (isPem(text)) return text
   throw new TlsSettingsError(`error loading ${what}: no PEM block found`)
+}
+
+// An injector hands on what its own setting holds: PEM, or base64 of it.
+function decoded(text: string): string {
+  if (isPem(text)) return text
+  const inner = Buffer.from(text, 'base64').toString('utf8')
+  return isPem(inner) ? inner : text
 }
 
 const isPem = (text: string): boolean => text.includes('-----BEGIN ')

@@ -146,7 +146,7 @@ function tlsOf(flags: AgentFlags, { tls }: ClientEnvironment, { vault }: AgentCo
   const clientKey = pick(flags['client-key'], tls.clientKey, vault.clientKey)
   const serverName = pick(flags['tls-server-name'], tls.serverName, vault.tlsServerName)
   return {
-    ...(tls.caBytes !== undefined && { caBytes: pemOf(tls.caBytes) }),
+    ...(tls.caBytes !== undefined && { caBytes: tls.caBytes }),
     ...(caCert !== undefined && { caCert }),
     ...(caPath !== undefined && { caPath }),
     ...(clientCert !== undefined && { clientCert }),
@@ -154,11 +154,6 @@ function tlsOf(flags: AgentFlags, { tls }: ClientEnvironment, { vault }: AgentCo
     ...(serverName !== undefined && { serverName }),
     skipVerify: flags['tls-skip-verify'] || tls.skipVerify || vault.tlsSkipVerify || false,
   }
-}
-
-// An injector passes what its own annotation holds: PEM, or base64 of it.
-function pemOf(text: string): string {
-  return text.includes('-----BEGIN ') ? text : Buffer.from(text, 'base64').toString('utf8')
 }
 
 /** @throws TlsSettingsError at once for a file that is missing, which no retry would mend */
