@@ -134,6 +134,19 @@ for (const [role, code, text, hint] of [
   )
 }
 
+test('agent in a pod: the address in the environment beats that of the configuration', limit, async () => {
+  const { told } = await run('nobody', config('nobody', 'http://127.0.0.1:1'), { VAULT_ADDR: address })
+  assert.match(told, /invalid role name "nobody"/)
+})
+
+test('agent in a pod: a token file that can not be written ends it before any login', limit, async () => {
+  const text = config('fits', address).replace(join(folder, 'fits.sink'), join(folder, 'none', 'sink'))
+  const { code, log, told } = await run('fits', text)
+  assert.equal(code, 1)
+  assert.match(told, /^the token sink .*none\/sink can not be written: ENOENT/)
+  assert.ok(!log.includes('authenticating'))
+})
+
 test('agent in a pod: the CA is taken from VAULT_CACERT_BYTES, as PEM and as base64 of it', limit, async () => {
   const now = systemClock.now()
   const world = { clock: systemClock, entropy: systemEntropy }

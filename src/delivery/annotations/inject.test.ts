@@ -74,17 +74,6 @@ test('a pod that does not ask is left alone', () => {
   assert.equal(original({ ...basic, 'agent-inject-status': 'update' }).kind, 'patched')
 })
 
-test('the CA of the injector reaches both agents in their environment, and none is sent where it has none', () => {
-  const valueIn = (container: Container): string | undefined =>
-    container.env?.find(one => one.name === 'VAULT_CACERT_BYTES')?.value
-  for (const caCertBytes of ['-----BEGIN CERTIFICATE-----\n…', '']) {
-    const steps = patched(inject(pod(basic), 'default', { ...defaults, caCertBytes }, noImprovements))
-    for (const name of ['vault-agent-init', 'vault-agent']) {
-      assert.equal(valueIn(byName(steps, name)), caCertBytes || undefined, name)
-    }
-  }
-})
-
 test('a running pod is left alone, even when it asks', () => {
   const running = { ...pod(basic), status: { phase: 'Running' } } as Pod
   assert.deepEqual(inject(running, 'default', defaults, noImprovements), { kind: 'untouched' })

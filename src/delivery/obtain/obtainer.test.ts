@@ -345,6 +345,50 @@ test('the mount is asked about once for all reads of it, and again after nothing
   await run.obtainer.close()
 })
 
+test('a path whose mount is not told to this token is read as it is written', async () => {
+  const scripted = scriptedClient(({ target }) => {
+    if (target.includes('ui/mounts'))
+      return { status: 403, body: '{"errors":["preflight capability check returned 403"]}' }
+    return target === '/v1/secret/data/app' ? kv('one') : { status: 404, body: '{"errors":[]}' }
+  })
+  const texts: string[] = []
+  const obtainer = new Obtainer({
+    world: scripted.world,
+    client: scripted.client.with({ maxRetries: 0 }),
+    env: {},
+    staticInterval: seconds(300),
+    retriesMax: 0,
+    onTokenInvalid: () => undefined,
+  })
+  obtainer.add(order('0', withPw.replace('secret/app', 'secret/data/app'), 'default', texts, []))
+  await scripted.world.clock.advance(10)
+  assert.deepEqual(texts, ['one'])
+  await obtainer.close()
+})
+
+test('a write is shared by its arguments in any order, sent again in its time, and not for a notice', async () => {
+  let made = 0
+  const run = start(
+    ({ method }) => {
+      assert.equal(method, 'PUT')
+      return { status: 200, body: `{"data":{"certificate":"c${++made}"},"lease_duration":0}` }
+    },
+    [
+      '{{ with secret "pki/issue/r" "common_name=a" "ttl=1h" }}{{ .Data.certificate }}{{ end }}',
+      '{{ with secret "pki/issue/r" "ttl=1h" "common_name=a" }}key of {{ .Data.certificate }}{{ end }}',
+    ],
+  )
+  await run.advance(10)
+  assert.deepEqual(run.texts.toSorted(), ['c1', 'key of c1'])
+  run.obtainer.changed(null)
+  await run.advance(10)
+  assert.equal(made, 1, 'asking again would make another')
+  await run.advance(300_000)
+  for (let n = 0; n < 4; n++) await run.advance(1)
+  assert.equal(made, 2)
+  await run.obtainer.close()
+})
+
 test('a mount that became version 2 is read as such by the next try', async () => {
   let version = '1'
   const scripted = scriptedClient(({ target }) => {
