@@ -75,6 +75,7 @@ const pageSize = 100
  */
 export class Leases {
   readonly #options: LeasesOptions
+  #tidying = false
 
   constructor(options: LeasesOptions) {
     this.#options = options
@@ -254,6 +255,51 @@ export class Leases {
         }
       })
       await Promise.all(crew)
+      after = ids.at(-1)
+    }
+  }
+
+  /** All below a prefix that ends in `/` end now, durably; revocation follows by itself. */
+  async expireBelow(prefix: string, signal: AbortSignal): Promise<void> {
+    for (let after: string | undefined; ; ) {
+      const ids = await this.below(prefix, after, pageSize)
+      if (ids.length === 0) return
+      signal.throwIfAborted()
+      await Promise.all(ids.map(id => this.expire(id)))
+      after = ids.at(-1)
+    }
+  }
+
+  /**
+   * Looks through all leases in the background: one whose token is gone ends.
+   * @returns false while an earlier one is still under way
+   */
+  tidy(isTokenThere: (token: TokenKey) => Promise<boolean>): boolean {
+    if (this.#tidying) return false
+    this.#tidying = true
+    const { log } = this.#options.world
+    void this.#tidy(isTokenThere)
+      .then(counted => log.info('leases are tidied', counted))
+      .catch(error => log.error('leases could not be tidied', { error }))
+      .finally(() => {
+        this.#tidying = false
+      })
+    return true
+  }
+
+  async #tidy(isTokenThere: (token: TokenKey) => Promise<boolean>): Promise<{ leases: number; ended: number }> {
+    const counted = { leases: 0, ended: 0 }
+    for (let after: string | undefined; ; ) {
+      const ids = await this.below('', after, pageSize)
+      if (ids.length === 0) return counted
+      this.#options.world.signal.throwIfAborted()
+      for (const id of ids) {
+        const entry = await this.get(id)
+        counted.leases++
+        if (entry === null || entry.token === null || (await isTokenThere(entry.token))) continue
+        counted.ended++
+        await this.expire(id)
+      }
       after = ids.at(-1)
     }
   }

@@ -9,6 +9,8 @@ export class Outside {
   readonly rung: string[] = []
   /** Thrown by what is asked of it, by name: `create`, `drop`, `extend`. */
   readonly failures = new Map<string, Error>()
+  /** An account that can't be dropped. */
+  refuses: string | null = null
   /** Awaited first: hangs until it resolves. */
   readonly hangs = new Map<string, Promise<void>>()
 
@@ -19,6 +21,7 @@ export class Outside {
 
   async drop(name: string): Promise<void> {
     await this.#ask('drop')
+    if (name === this.refuses) throw new Error('it is in use')
     this.accounts.delete(name)
   }
 

@@ -2,6 +2,7 @@ import { anything, bool } from '#ground/fields/kit.ts'
 import type { Engine } from '#backend/engine.ts'
 import { auditRows } from './audit.ts'
 import { capabilityRows } from './capabilities.ts'
+import { leaseRows } from './leases.ts'
 import { mountRows } from './mounts.ts'
 import { noticeRows } from './notices.ts'
 import { passwordPolicyRows } from './password-policies.ts'
@@ -53,6 +54,7 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
       ...statusRows,
       ...policyRows,
       ...passwordPolicyRows,
+      ...leaseRows,
       ...capabilityRows,
       ...auditRows,
       ...noticeRows,

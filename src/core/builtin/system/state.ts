@@ -5,8 +5,10 @@ import type { Call } from '#backend/call.ts'
 import { type Row, rowOf } from '#backend/engine.ts'
 import type { AuditDevices } from '#core/audit/devices.ts'
 import type { NoticeHub } from '#core/events/notices.ts'
+import type { Leases } from '#core/leases/leases.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import type { PolicyShelf } from '#core/policy/shelf.ts'
+import type { Tokens } from '#core/tokens/tokens.ts'
 import type { Verdict } from '#protocol/verdict.ts'
 import type { PasswordShelf } from './password-shelf.ts'
 import type { Refusal } from './refusal.ts'
@@ -52,6 +54,8 @@ export interface SealControl {
 /** The parts that exist only while unsealed. */
 export type UnsealedState = {
   readonly mounts: Mounts
+  readonly leases: Leases
+  readonly tokens: Tokens
   readonly policies: PolicyShelf
   readonly passwords: PasswordShelf
   readonly devices: AuditDevices

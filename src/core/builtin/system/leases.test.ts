@@ -1,0 +1,254 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Json } from '#ground/text/json.ts'
+import { accountsEngine, Outside } from '#core/testing/accounts.ts'
+import { openTestMount, type TestServer } from '#core/testing/mount.ts'
+
+async function open() {
+  const outside = new Outside()
+  const server = await openTestMount(accountsEngine(outside))
+  const take = async (query = 'ttl=60', role = 'app', token?: string): Promise<string> => {
+    const answer = await server.ask('GET', `accounts/creds/${role}?${query}`, token === undefined ? {} : { token })
+    return (answer.body as { lease_id: string }).lease_id
+  }
+  return { outside, server, take, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
+}
+
+async function newToken(server: TestServer, more: Record<string, Json> = {}): Promise<string> {
+  const answer = await server.ask('POST', 'auth/token/create', { body: { policies: ['root'], ttl: '1h', ...more } })
+  return (answer.body as { auth: { client_token: string } }).auth.client_token
+}
+
+const keys = async (server: TestServer, prefix: string): Promise<Json> => {
+  const answer = await server.ask('LIST', `sys/leases/lookup/${prefix}`)
+  return answer.status === 404 ? null : (answer.data as { keys: Json }).keys
+}
+
+test('leases/lookup: times, and what is left of them', async () => {
+  await using run = await open()
+  const id = await run.take()
+  await run.server.world.clock.advance(10_500)
+  const { data } = await run.server.ask('PUT', 'sys/leases/lookup', { body: { lease_id: id } })
+  assert.deepEqual(data, {
+    id,
+    issue_time: '2026-01-01T00:00:00Z',
+    expire_time: '2026-01-01T00:01:00Z',
+    last_renewal: null,
+    renewable: true,
+    ttl: 50,
+  })
+})
+
+for (const [rule, path, body, text] of [
+  ['of an unknown lease', 'sys/leases/lookup', { lease_id: 'accounts/creds/app/x' }, 'invalid lease'],
+  ['without an id', 'sys/leases/lookup', {}, 'lease_id must be specified'],
+  ['renewing an unknown lease', 'sys/leases/renew', { lease_id: 'accounts/creds/app/x' }, 'lease not found'],
+  ['renewing without an id', 'sys/leases/renew', {}, 'lease_id must be specified'],
+  ['revoking without an id', 'sys/leases/revoke', {}, 'lease_id must be specified'],
+  ['an id that climbs', 'sys/leases/lookup', { lease_id: '../sys/x' }, 'invalid lease'],
+] as const) {
+  test(`leases: refused ${rule}, in one bare text`, async () => {
+    await using run = await open()
+    const { status, errors } = await run.server.ask('PUT', path, { body })
+    assert.deepEqual([status, errors], [400, [text]])
+  })
+}
+
+for (const [path, body] of [
+  ['sys/leases/renew', true],
+  ['sys/leases/renew/', false],
+  ['sys/renew', true],
+  ['sys/renew/', false],
+] as const) {
+  test(`leases: renewed through ${path}${body ? '' : 'ID'}, it keeps its id and gets a new time`, async () => {
+    await using run = await open()
+    const id = await run.take()
+    await run.server.world.clock.advance(50_000)
+    const answer = await run.server.ask('PUT', body ? path : path + id, {
+      body: { increment: 120, ...(body && { lease_id: id }) },
+    })
+    const { lease_id, lease_duration, renewable, data } = answer.body as Record<string, Json>
+    assert.deepEqual([lease_id, lease_duration, renewable, data], [id, 120, true, null])
+    const looked = await run.server.ask('PUT', 'sys/leases/lookup', { body: { lease_id: id } })
+    assert.equal((looked.data as { last_renewal: Json }).last_renewal, '2026-01-01T00:00:50Z')
+  })
+}
+
+for (const path of ['sys/leases/revoke', 'sys/leases/revoke/', 'sys/revoke', 'sys/revoke/']) {
+  test(`leases: revoked through ${path}, its account is gone when the answer comes; twice is no error`, async () => {
+    await using run = await open()
+    const id = await run.take()
+    const inBody = !path.endsWith('/')
+    const ask = { body: inBody ? { lease_id: id } : {} }
+    assert.equal((await run.server.ask('PUT', inBody ? path : path + id, ask)).status, 204)
+    assert.equal(run.outside.accounts.size, 0)
+    assert.equal((await run.server.ask('PUT', inBody ? path : path + id, ask)).status, 204)
+  })
+}
+
+test('leases: the id in the body counts before the one in the path', async () => {
+  await using run = await open()
+  const [one, other] = [await run.take(), await run.take()]
+  await run.server.ask('PUT', `sys/leases/revoke/${one}`, { body: { lease_id: other } })
+  const found = async (id: string) =>
+    (await run.server.ask('PUT', 'sys/leases/lookup', { body: { lease_id: id } })).status
+  assert.deepEqual([await found(one), await found(other)], [200, 400])
+})
+
+test('leases: what can not be revoked is said in the words of its system, and tried again by itself', async () => {
+  await using run = await open()
+  const id = await run.take()
+  run.outside.failures.set('drop', new Error('FATAL: the database is gone'))
+  const { status, errors } = await run.server.ask('PUT', 'sys/leases/revoke', { body: { lease_id: id } })
+  assert.deepEqual([status, errors], [400, ['failed to revoke entry: FATAL: the database is gone']])
+  run.outside.failures.clear()
+  await run.server.world.clock.advance(60_000)
+  assert.equal(run.outside.accounts.size, 0)
+})
+
+test('leases: sync=false answers 202 at once, and it is gone after a restart', async () => {
+  await using run = await open()
+  const id = await run.take('ttl=3600')
+  run.outside.failures.set('drop', new Error('down'))
+  const { status } = await run.server.ask('PUT', 'sys/leases/revoke', { body: { lease_id: id, sync: false } })
+  assert.equal(status, 202)
+  run.outside.failures.clear()
+  await run.server.restart()
+  await run.server.world.clock.advance(60_000)
+  assert.equal(run.outside.accounts.size, 0)
+})
+
+test('leases: listed one level at a time, tokens among them', async () => {
+  await using run = await open()
+  const id = await run.take()
+  await run.take('ttl=60', 'other')
+  await newToken(run.server)
+  assert.deepEqual(await keys(run.server, ''), ['accounts/', 'auth/'])
+  assert.deepEqual(await keys(run.server, 'accounts/creds'), ['app/', 'other/'])
+  assert.deepEqual(await keys(run.server, 'accounts/creds/app/'), [id.slice('accounts/creds/app/'.length)])
+  assert.deepEqual(await keys(run.server, 'auth/token'), ['create/'])
+  assert.equal(await keys(run.server, 'nobody/'), null)
+})
+
+test("leases: a token's is looked up and revoked like others, and not renewed", async () => {
+  await using run = await open()
+  const token = await newToken(run.server)
+  const [leaf] = (await keys(run.server, 'auth/token/create')) as string[]
+  const lease_id = `auth/token/create/${leaf}`
+  const looked = await run.server.ask('PUT', 'sys/leases/lookup', { body: { lease_id } })
+  assert.deepEqual([looked.status, (looked.data as { ttl: number }).ttl], [200, 3600])
+  const renewed = await run.server.ask('PUT', 'sys/leases/renew', { body: { lease_id } })
+  assert.deepEqual(renewed.errors, ['tokens cannot be renewed through this endpoint'])
+  assert.equal((await run.server.ask('PUT', 'sys/leases/revoke', { body: { lease_id } })).status, 204)
+  assert.equal((await run.server.ask('GET', 'auth/token/lookup-self', { token })).status, 403)
+})
+
+test('leases/revoke-prefix: all below a path, tokens too, and nothing beside it', async () => {
+  await using run = await open()
+  for (let i = 0; i < 250; i++) await run.take()
+  const kept = await run.take('ttl=60', 'app2')
+  assert.equal((await run.server.ask('PUT', 'sys/leases/revoke-prefix/accounts/creds/app')).status, 204)
+  assert.equal(run.outside.accounts.size, 1)
+  assert.equal((await run.server.ask('PUT', 'sys/leases/lookup', { body: { lease_id: kept } })).status, 200)
+  const token = await newToken(run.server)
+  await run.server.ask('PUT', 'sys/leases/revoke-prefix/auth/token/create')
+  assert.equal((await run.server.ask('GET', 'auth/token/lookup-self', { token })).status, 403)
+})
+
+test('leases/revoke-prefix: an id without a slash behind it is that lease alone', async () => {
+  await using run = await open()
+  const [one] = [await run.take(), await run.take()]
+  assert.equal((await run.server.ask('PUT', `sys/revoke-prefix/${one}`)).status, 204)
+  assert.equal(run.outside.accounts.size, 1)
+})
+
+test('leases/revoke-prefix: one that can not be revoked keeps no other from it, and the answer counts', async () => {
+  await using run = await open()
+  const ids = [await run.take(), await run.take(), await run.take()]
+  const entry = (await run.server.house.leases.get(ids[1]!))!
+  run.outside.refuses = (entry.internal as { name: string }).name
+  const { status, errors } = await run.server.ask('PUT', 'sys/leases/revoke-prefix/accounts')
+  assert.deepEqual([status, errors], [400, [`failed to revoke "${ids[1]}" (1 of 3): it is in use`]])
+  assert.equal(run.outside.accounts.size, 1)
+})
+
+test('leases/revoke-force: what can not be revoked is forgotten, and its account stays behind', async () => {
+  await using run = await open()
+  await run.take()
+  run.outside.failures.set('drop', new Error('gone for good'))
+  assert.equal((await run.server.ask('PUT', 'sys/leases/revoke-force/accounts')).status, 204)
+  assert.deepEqual([run.outside.accounts.size, await keys(run.server, 'accounts/creds/app')], [1, null])
+  run.outside.failures.clear()
+  assert.equal((await run.server.ask('DELETE', 'sys/mounts/accounts')).status, 204)
+})
+
+test('leases/revoke-prefix: a call whose time is up says so, and another goes on', async () => {
+  await using run = await open()
+  for (let i = 0; i < 5; i++) await run.take('ttl=3600')
+  run.outside.hangs.set('drop', new Promise<void>(() => undefined))
+  const asked = run.server.ask('PUT', 'sys/leases/revoke-prefix/accounts')
+  for (let i = 0; i < 4; i++) await run.server.world.clock.advance(30_000)
+  const { status } = await asked
+  assert.ok(status === 503 || status === 400, `${status}`)
+  run.outside.hangs.clear()
+  assert.equal((await run.server.ask('PUT', 'sys/leases/revoke-prefix/accounts')).status, 204)
+  assert.equal(run.outside.accounts.size, 0)
+})
+
+test('leases: irrevocable ones are counted by mount and listed with their error, and cut with a warning', async () => {
+  await using run = await open()
+  run.outside.failures.set('drop', new Error('gone for good'))
+  const ids = [await run.take(), await run.take()].sort()
+  await run.server.world.clock.advance(3_600_000)
+  const { accessor } = run.server.house.mounts.at('accounts/')!.entry
+  assert.deepEqual((await run.server.ask('GET', 'sys/leases/count?type=irrevocable')).data, {
+    lease_count: 2,
+    counts: { [accessor]: 2 },
+  })
+  const listed = await run.server.ask('GET', 'sys/leases?type=irrevocable')
+  assert.deepEqual(listed.data, {
+    lease_count: 2,
+    leases: ids.map(lease_id => ({ lease_id, mount_id: accessor, error: 'gone for good' })),
+  })
+  const cut = await run.server.ask('GET', 'sys/leases?type=irrevocable&limit=1')
+  assert.match(((cut.body as { warnings: string[] }).warnings ?? []).join(), /more than 1 irrevocable/)
+  const { data } = await run.server.ask('PUT', 'sys/leases/lookup', { body: { lease_id: ids[0]! } })
+  assert.deepEqual(
+    [(data as Record<string, Json>)['revoke_error'], (data as Record<string, Json>)['renewable']],
+    ['gone for good', false],
+  )
+})
+
+for (const [path, text] of [
+  ['sys/leases/count', /invalid lease type ""/],
+  ['sys/leases/count?type=all', /invalid lease type "all"/],
+  ['sys/leases?type=irrevocable&limit=few', /limit "few" must be a number/],
+] as const) {
+  test(`leases: refused is GET ${path}`, async () => {
+    await using run = await open()
+    const { status, errors } = await run.server.ask('GET', path)
+    assert.equal(status, 400)
+    assert.match(errors.join(), text)
+  })
+}
+
+test('leases/tidy: started once, it ends leases whose token is gone', async () => {
+  await using run = await open()
+  const answer = await run.server.ask('POST', 'sys/leases/tidy')
+  assert.equal(answer.status, 202)
+  assert.match((answer.body as { warnings: string[] }).warnings.join(), /^Tidy operation successfully started\./)
+})
+
+test('leases: lookup and renewal are for everybody, lists and prefixes ask for sudo', async () => {
+  await using run = await open()
+  const id = await run.take()
+  const token = await run.server.tokenWith('path "sys/leases/*" { capabilities = ["create","read","update","list"] }')
+  const status = async (method: string, path: string, body: Json = {}) =>
+    (await run.server.ask(method, path, { token, body })).status
+  assert.equal(await status('PUT', 'sys/leases/lookup', { lease_id: id }), 200)
+  assert.equal(await status('PUT', 'sys/leases/renew', { lease_id: id }), 200)
+  assert.equal(await status('LIST', 'sys/leases/lookup/accounts'), 403)
+  assert.equal(await status('PUT', 'sys/leases/revoke-prefix/accounts'), 403)
+  assert.equal(await status('PUT', 'sys/leases/revoke-force/accounts'), 403)
+  assert.equal(await status('GET', 'sys/leases?type=irrevocable'), 403)
+})
