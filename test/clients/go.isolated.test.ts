@@ -238,7 +238,7 @@ testWalk('go', goClient, [
 
   ['path without a mount', done],
   ['path that sys has not', done],
-  ['lease renew', notServed],
+  ['lease renew', refused(400, 'lease not found')],
   ['unwrap', refused(403, noToken)],
   ['help', gave(true)],
   ['watcher', gave({ seconds: [5, 5] })],

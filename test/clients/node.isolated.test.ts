@@ -159,7 +159,7 @@ testWalk('node-vault', nodeClient, [
 
   ['path without a mount', refused(404, 'no handler for route "nothing/here". route entry not found.')],
   ['path that sys has not', notServed],
-  ['lease renew', notServed],
+  ['lease renew', refused(400, 'lease not found')],
   ['unwrap', notServed],
   ['renewal', token({ renewable: true, lease_duration: 10 })],
 

@@ -225,7 +225,7 @@ testWalk('hvac', pythonClient, [
   ['path without a mount', gave(null)],
   ['path that sys has not', notServed],
   ['wrapping', invalid('response wrapping is not supported: leave out the X-Vault-Wrap-TTL header')],
-  ['lease renew', notServed],
+  ['lease renew', invalid('lease not found')],
 
   ['seal', done],
   ['sealed read', sealed],
