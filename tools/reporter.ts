@@ -6,6 +6,7 @@ export type Told =
   | { kind: 'passed'; name: string }
   | { kind: 'failed'; name: string; where: string; detail: string }
   | { kind: 'skipped'; name: string; reason: string }
+  | { kind: 'file'; file: string }
   | { kind: 'summary' }
 
 type TestEvent = { type: string; data: EventData }
@@ -39,8 +40,8 @@ export function told(event: TestEvent): Told | null {
       return { kind: 'failed', name, where, detail: describeError(error) }
     }
     case 'test:summary':
-      // One comes for each file and one for the whole run; only the last says that the run reached its end.
-      return data.file === undefined ? { kind: 'summary' } : null
+      // One comes for each file that has a process of its own, and one for the whole run.
+      return data.file === undefined ? { kind: 'summary' } : { kind: 'file', file: data.file }
     default:
       return null
   }

@@ -90,3 +90,10 @@ test('run: a skipped test is not counted as passed and keeps its reason', async 
   const result = await run("test('a', { skip: 'needs Go' }, () => {}); test('b', () => {})")
   assert.deepEqual([result.passed, result.failed, [...result.skipped]], [1, 0, [['needs Go', 1]]])
 })
+
+test('run: a file with a process of its own that ends in the middle fails the run', async () => {
+  const body = "test('a', () => {}); test('b', () => process.exit(0)); test('c', () => {})"
+  const result = await run(body, { suite: 'isolated' })
+  assert.equal(result.failed, 1)
+  assert.match(result.printed, /some tests of a\.test\.ts were not told of/)
+})
