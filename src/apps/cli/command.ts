@@ -46,6 +46,13 @@ const groups: Readonly<Record<string, GroupEntry>> = {
       ...(await import('./commands/kv-metadata.ts')).kvMetadataRows,
     ],
   },
+  lease: {
+    help: `Leases: secrets that end, and when.
+
+    $ % lease lookup database/creds/app/2f6a614cWlwcZjaPlnzWsdI9
+    $ % lease revoke -prefix database/creds/app`,
+    load: async () => (await import('./commands/lease.ts')).leaseRows,
+  },
   operator: {
     help: `What the people do who run the server.
 
