@@ -52,8 +52,7 @@ export class MountView implements View {
   }
 
   list(codec: Codec<unknown>, folder: string, paging: { after?: string; limit: number }): Maybe<Page> {
-    if (folder !== '') checkedId(folder.endsWith('/') ? folder.slice(0, -1) : folder)
-    const page = this.#keeper.list(this.#prefix + codec.prefix + folder, paging)
+    const page = this.#keeper.list(this.#prefix + codec.prefix + checkedFolder(folder), paging)
     return page instanceof Promise
       ? page.then(({ names, more }) => ({ keys: names, more }))
       : { keys: page.names, more: page.more }
@@ -85,7 +84,7 @@ export class MountView implements View {
   }
 
   purge(codec: Codec<unknown>, folder: string): Promise<void> {
-    return this.#keeper.purge(this.#prefix + codec.prefix + folder)
+    return this.#keeper.purge(this.#prefix + codec.prefix + checkedFolder(folder))
   }
 
   intend(kind: string, entry: Json): Promise<IntentId> {
@@ -93,10 +92,20 @@ export class MountView implements View {
   }
 }
 
+/** Empty, or ending in `/`. */
+function checkedFolder(folder: string): string {
+  if (folder === '') return folder
+  if (!folder.endsWith('/')) throw new KeyProblem('the folder does not end in a slash')
+  checkedId(folder.slice(0, -1))
+  return folder
+}
+
 function checkedId(id: string): string {
   if (id.length > keyBytesMax / 4 && Buffer.byteLength(id) > keyBytesMax - 256)
     throw new KeyProblem('the path is too long')
   if (id.includes('//') || id.startsWith('/') || id.endsWith('/')) throw new KeyProblem('the path has an empty segment')
   if (id === '.' || id === '..' || /(^|\/)\.\.?(\/|$)/.test(id)) throw new KeyProblem('relative paths not supported')
+  // Names may come out of JSON, where anything can be written; a store would take this for a bug of ours.
+  if (id.includes('\0') || !id.isWellFormed()) throw new KeyProblem('the path holds characters that can not be kept')
   return id
 }
