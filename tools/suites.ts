@@ -1,5 +1,6 @@
 import { globSync } from 'node:fs'
 import { prepareClients } from '../test/clients/clients.ts'
+import { preparePostgres } from '../test/databases/postgres.ts'
 import { type Kind, prepare, unable as unableTo } from '../test/cluster/prepare.ts'
 
 export type SuiteName = 'unit' | 'isolated' | 'pods' | 'crash'
@@ -42,6 +43,7 @@ export const suites: Readonly<Record<SuiteName, Suite>> = {
     async prepare(say) {
       await cluster('api')(say)
       await prepareClients(say)
+      await preparePostgres(say)
     },
   },
   pods: {

@@ -1,5 +1,6 @@
 import type { AnyEngine } from '#backend/engine.ts'
 import { kubernetesAuth } from '#auth/kubernetes/engine.ts'
+import { database } from '#engines/database/engine.ts'
 import { kubernetesSecrets } from '#engines/kubernetes/engine.ts'
 import { kvV1 } from '#engines/kv/v1/engine.ts'
 import { userpassAuth } from '#auth/userpass/engine.ts'
@@ -16,5 +17,6 @@ export const catalog: readonly AnyEngine[] = [
   generic(kvV2),
   kubernetesAuth,
   userpassAuth,
+  database,
   kubernetesSecrets,
 ]

@@ -69,6 +69,7 @@ const saltKey = `${ns}/token/salt`
 export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
   const rooms = await buildRooms(options)
   await furnishRooms(rooms, options)
+  const sweeping = new AbortController()
   const { keeper, audit, devices, identity, policies, passwords, acls, due, effects, leases, tokens, notices, mounts } =
     rooms
   const aclOf = (live: LiveToken): Maybe<Acl> =>
@@ -78,6 +79,8 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     const ask = { ...question, namespacePath: '' }
     return acl instanceof Promise ? acl.then(one => decide(one, ask)) : decide(acl, ask)
   }
+  // What a crash left of values in parts; nobody waits for it.
+  void keeper.sweep(sweeping.signal)
   return {
     mounts,
     tokens,
@@ -99,6 +102,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
       return live === null ? null : judge(live, question)
     },
     async close() {
+      sweeping.abort()
       notices.close()
       await due.stop()
       await mounts.close()

@@ -41,6 +41,8 @@ export type TestServerOptions = {
   readonly services?: Readonly<Record<string, unknown>>
   readonly settings?: Partial<NodeOptions['settings']>
   readonly seed?: number
+  /** Wall time of the beginning, ms: now, for tests whose outside has a clock of its own. */
+  readonly start?: number
   /** Default: `static`, initialised and unsealed at `start`. With `shamir` the tests do both. */
   readonly seal?: 'static' | 'shamir'
   /** Opens the store over what is kept; default: the memory store. Called again by `restart`. */
@@ -75,7 +77,12 @@ export class TestServer {
 
   constructor(options: TestServerOptions) {
     this.#options = options
-    this.world = simWorld({ seed: options.seed ?? 1, log: this.#log(), signal: this.#ending.signal })
+    this.world = simWorld({
+      seed: options.seed ?? 1,
+      ...(options.start !== undefined && { start: options.start }),
+      log: this.#log(),
+      signal: this.#ending.signal,
+    })
     this.#node = this.#make()
   }
 

@@ -22,9 +22,11 @@ export function simWorld(options: {
   seed: number
   log?: Log
   signal?: AbortSignal
+  /** Wall time of the beginning, ms. */
+  start?: number
 }): World & { readonly clock: VirtualClock } {
   return {
-    clock: virtualClock(),
+    clock: virtualClock(options.start),
     entropy: seededEntropy(options.seed),
     log: options.log ?? silentLog,
     signal: options.signal ?? new AbortController().signal,
