@@ -6,11 +6,12 @@ export type Told =
   | { kind: 'passed'; name: string }
   | { kind: 'failed'; name: string; where: string; detail: string }
   | { kind: 'skipped'; name: string; reason: string }
-  | { kind: 'file'; file: string }
+  | { kind: 'file'; file: string; passed: number }
   | { kind: 'summary' }
 
 type TestEvent = { type: string; data: EventData }
 type EventData = {
+  counts?: { passed: number }
   name?: string
   file?: string
   line?: number
@@ -41,7 +42,9 @@ export function told(event: TestEvent): Told | null {
     }
     case 'test:summary':
       // One comes for each file that has a process of its own, and one for the whole run.
-      return data.file === undefined ? { kind: 'summary' } : { kind: 'file', file: data.file }
+      return data.file === undefined
+        ? { kind: 'summary' }
+        : { kind: 'file', file: data.file, passed: data.counts?.passed ?? 0 }
     default:
       return null
   }

@@ -97,3 +97,16 @@ test('run: a file with a process of its own that ends in the middle fails the ru
   assert.equal(result.failed, 1)
   assert.match(result.printed, /some tests of a\.test\.ts were not told of/)
 })
+
+test('run: a file whose end was lost once is run again, and counted once', async () => {
+  const body = `import { existsSync, writeFileSync } from 'node:fs'
+test('a', () => {})
+test('b', () => {
+  if (existsSync('marker')) return
+  writeFileSync('marker', '')
+  process.exit(0)
+})`
+  const result = await run(body, { suite: 'isolated' })
+  assert.deepEqual([result.passed, result.failed], [2, 0])
+  assert.match(result.printed, /not all of a\.test\.ts was told; run again/)
+})
