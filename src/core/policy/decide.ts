@@ -241,6 +241,8 @@ function named(names: readonly string[]): string {
 
 function noRule(acl: Acl, path: string): string {
   if (acl.policyNames.length === 0) return `no policy is in force, so nothing allows "${path}"`
-  const lost = acl.dropped.map(({ policy, pattern, why }) => `"${pattern}" of policy "${policy}" doesn't count: ${why}`)
+  // One whose fixed beginning is another could not have matched whatever its template gave.
+  const near = acl.dropped.filter(({ pattern }) => path.startsWith(pattern.slice(0, pattern.indexOf('{{'))))
+  const lost = near.map(({ policy, pattern, why }) => `"${pattern}" of policy "${policy}" doesn't count: ${why}`)
   return [`no rule of ${named(acl.policyNames)} matches "${path}"`, ...lost.slice(0, 5)].join('; ')
 }

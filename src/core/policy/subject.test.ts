@@ -274,3 +274,9 @@ test('policy text: an error names line, path and the nearest key', () => {
     message: 'failed to parse policy: path "a": invalid capability "raed", did you mean "read"?',
   })
 })
+
+test('policy template: a block that vanished is not named to who asks for another path', () => {
+  const acl = compile([policy('path "other/{{identity.entity.metadata.none}}" { capabilities = ["read"] }')])
+  const verdict = decide(acl, { operation: 'read', path: 's/x', namespacePath: '', values: null, wrapTtl: 0 })
+  assert.doesNotMatch(verdict.reason, /doesn't count/)
+})
