@@ -223,6 +223,7 @@ export async function renewLogin(held: HeldLogin, state: KubernetesState): Promi
 export const loginRow = row({
   path: 'login',
   fields,
+  role: ({ input }) => (input.role === '' ? null : input.role.toLowerCase()),
   operations: { update: { access: 'login', summary: "Log in with a service account's token.", handler: login } },
   help: {
     synopsis: "Log in with a service account's token.",

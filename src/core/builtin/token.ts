@@ -208,7 +208,12 @@ export const tokenRows: readonly Row<TokenState>[] = [
     path: 'create',
     fields: createFields,
     operations: {
-      update: { access: 'policy', summary: 'Create a token.', handler: (call, state) => create(call, state, false) },
+      update: {
+        access: 'policy',
+        leases: true,
+        summary: 'Create a token.',
+        handler: (call, state) => create(call, state, false),
+      },
     },
     help: createHelp,
   }),
@@ -218,6 +223,7 @@ export const tokenRows: readonly Row<TokenState>[] = [
     operations: {
       update: {
         access: 'policy',
+        leases: true,
         summary: 'Create an orphan token.',
         handler: (call, state) => create(call, state, true),
       },

@@ -8,6 +8,7 @@ import type { SystemTtls } from '#core/mounts/mounts.ts'
 import type { Keeper, KeeperWrite } from '#core/storage/keeper.ts'
 import { Fault, fault } from '#protocol/fault.ts'
 import { rangeBelow } from '#stores/keys.ts'
+import type { Census, Counted } from './census.ts'
 import type { DueIndex } from './due-index.ts'
 import type { Due } from './due-lane.ts'
 import type { EffectRoom } from './effects.ts'
@@ -25,6 +26,7 @@ export type LeasesOptions = {
   ttlsOf: (mount: Mount) => SystemTtls
   /** Adds writes to the token's life: false when it is dead, and nothing was written. */
   attach: (token: TokenKey, writes: readonly KeeperWrite[]) => Promise<boolean>
+  census: Census
 }
 
 /** Who a lease belongs to. */
@@ -48,13 +50,6 @@ export type LeaseGranted = { readonly entry: LeaseEntry; readonly warnings: read
 export type RevokeResult =
   | { readonly kind: 'revoked' }
   | { readonly kind: 'failed' | 'irrevocable'; readonly entry: LeaseEntry; readonly error: string }
-
-/** What an attempt to revoke leaves to be written; `retryAt` null: no more tries. */
-type Attempt = {
-  readonly writes: readonly KeeperWrite[]
-  readonly result: RevokeResult
-  readonly retryAt: Instant | null
-}
 
 const leaseDue = 'lease'
 const endedDue = 'ended'
@@ -98,7 +93,7 @@ export class Leases {
   }
 
   async #register({ path, mount, secret, owner, role }: LeaseAsk): Promise<LeaseGranted> {
-    const { keeper, world, due, effects, attach } = this.#options
+    const { keeper, world, due, effects, attach, census } = this.#options
     const now = world.clock.now()
     const grant = this.#grant(mount, {
       increment: seconds(0),
@@ -128,8 +123,13 @@ export class Leases {
     const settled = secret.settles === undefined ? {} : { settles: secret.settles }
     const log = effects.of(entry.mount)
     const writes = [this.#write(entry), due.entry(this.#due(entry, entry.expiresAt)), ...log.writes(settled)]
-    if (owner.token === null) await keeper.commit(writes)
-    else if (!(await attach(owner.token, [...writes, this.#owned(owner.token, entry.id, true)]))) {
+    const { token } = owner
+    const isMade = await census.during(countedLease(entry.id, role), 1, () =>
+      token === null
+        ? keeper.commit(writes).then(() => true)
+        : attach(token, [...writes, this.#owned(token, entry.id, true)]),
+    )
+    if (!isMade) {
       throw fault('token.invalid', 'permission denied', { reason: 'the token ended while the secret was made' })
     }
     log.written(settled)
@@ -205,16 +205,13 @@ export class Leases {
   async revoke(id: string, signal: AbortSignal): Promise<RevokeResult> {
     const entry = await this.get(id)
     if (entry === null) return { kind: 'revoked' }
-    const { writes, result, retryAt } = await this.#attempt(entry, signal)
-    await this.#options.keeper.commit(writes)
-    if (retryAt !== null) this.#options.due.expect(this.#lane(entry), retryAt)
-    return result
+    return this.#attempt(entry, signal)
   }
 
   /** Takes it out of the store whatever its system says: an account may stay behind. */
   async forget(id: string): Promise<void> {
     const entry = await this.get(id)
-    if (entry !== null) await this.#options.keeper.commit(this.#removal(entry))
+    if (entry !== null) await this.#remove(entry)
   }
 
   /** Its time ends now, durably; revocation follows by itself. */
@@ -328,7 +325,7 @@ export class Leases {
     }
   }
 
-  async #onDue(due: Due, signal: AbortSignal): Promise<readonly KeeperWrite[]> {
+  async #onDue(due: Due, signal: AbortSignal): Promise<readonly KeeperWrite[] | 'removed'> {
     const entry = await this.get(due.id)
     if (entry === null) return []
     // Renewed since: it is due again at its new end.
@@ -336,28 +333,29 @@ export class Leases {
       this.#options.due.expect(due.lane, entry.expiresAt)
       return [this.#options.due.entry(this.#due(entry, entry.expiresAt))]
     }
-    const { writes, retryAt } = await this.#attempt(entry, signal)
-    if (retryAt !== null) this.#options.due.expect(due.lane, retryAt)
-    return writes
+    await this.#attempt(entry, signal, due)
+    return 'removed'
   }
 
-  async #attempt(entry: LeaseEntry, signal: AbortSignal): Promise<Attempt> {
+  /** @param due its line of the index, if it fell due: taken out with the outcome. */
+  async #attempt(entry: LeaseEntry, signal: AbortSignal, due?: Due): Promise<RevokeResult> {
     const mount = this.#options.mountOf(entry.mount)
     const kind = mount?.engine.leases?.[entry.secretType]
     try {
       if (mount === null) throw fault('path.unsupported', 'the mount that made it is not there')
       if (kind === undefined) throw fault('path.unsupported', `no secrets of type ${entry.secretType} any more`)
       await this.#asked(signal, within => kind.revoke(this.#held(entry, seconds(0), within), mount.state))
-      return { writes: this.#removal(entry), result: { kind: 'revoked' }, retryAt: null }
     } catch (error) {
       // This node ends, or who asked is gone: that says nothing of the lease.
       if (signal.aborted) throw error
-      return this.#failed(entry, error)
+      return this.#failed(entry, error, due)
     }
+    await this.#remove(entry, due)
+    return { kind: 'revoked' }
   }
 
-  #failed(entry: LeaseEntry, error: unknown): Attempt {
-    const { world, due } = this.#options
+  async #failed(entry: LeaseEntry, error: unknown, fallen?: Due): Promise<RevokeResult> {
+    const { keeper, world, due } = this.#options
     const text = (error instanceof Error ? error.message : String(error)).slice(0, errorCharactersMax)
     const isFinal = error instanceof Fault && (error.code === 'request.invalid' || error.code === 'path.unsupported')
     const attempts = entry.attempts + 1
@@ -371,12 +369,16 @@ export class Leases {
     const message = isIrrevocable ? 'a lease can not be revoked; it needs you' : 'a lease could not be revoked yet'
     world.log[isIrrevocable ? 'error' : 'warn'](message, { lease: entry.id, attempts, error: text })
     const retryAt = this.#retryAt(next)
-    const writes = [this.#write(next), due.entry(this.#due(next, retryAt))]
-    if (isIrrevocable) {
-      const key = `${this.#options.prefix}${irrevocableCodec.prefix}${entry.id}`
-      writes.push({ key, codec: irrevocableCodec, entry: true, uncached: true })
-    }
-    return { writes, result: { kind: isIrrevocable ? 'irrevocable' : 'failed', entry: next, error: text }, retryAt }
+    const also = [due.entry(this.#due(next, retryAt))]
+    if (fallen !== undefined) also.push(due.remove(fallen))
+    if (isIrrevocable) also.push(this.#irrevocable(entry.id, true))
+    const isThere = await keeper.update<boolean>(this.#at(entry.id), leaseCodec, now =>
+      now === null ? { result: false } : { entry: next, also, result: true },
+    )
+    // Another attempt did it meanwhile.
+    if (!isThere) return { kind: 'revoked' }
+    due.expect(this.#lane(entry), retryAt)
+    return { kind: isIrrevocable ? 'irrevocable' : 'failed', entry: next, error: text }
   }
 
   // Spread, so that what failed together isn't tried together.
@@ -422,18 +424,28 @@ export class Leases {
     return { leaseId: entry.id, secretType, internal: internal as Json, issuedAt, expiresAt, increment, signal }
   }
 
-  #removal(entry: LeaseEntry): readonly KeeperWrite[] {
-    const { due, prefix } = this.#options
-    const writes: KeeperWrite[] = [
-      { key: this.#at(entry.id), codec: leaseCodec, entry: null },
-      due.remove(this.#due(entry, entry.expiresAt)),
-    ]
+  /** One of several that try at once does it. */
+  async #remove({ id, role }: LeaseEntry, due?: Due): Promise<void> {
+    const { keeper, census } = this.#options
+    await census.during(countedLease(id, role), -1, () =>
+      keeper.update<boolean>(this.#at(id), leaseCodec, now =>
+        now === null ? { result: false } : { entry: null, also: this.#traces(now as LeaseEntry, due), result: true },
+      ),
+    )
+  }
+
+  #traces(entry: LeaseEntry, fallen?: Due): readonly KeeperWrite[] {
+    const { due } = this.#options
+    const writes = [due.remove(this.#due(entry, entry.expiresAt))]
+    if (fallen !== undefined && fallen.at !== entry.expiresAt) writes.push(due.remove(fallen))
     if (entry.token !== null) writes.push(this.#owned(entry.token, entry.id, null))
-    if (entry.error !== null) {
-      const key = `${prefix}${irrevocableCodec.prefix}${entry.id}`
-      writes.push({ key, codec: irrevocableCodec, entry: null, uncached: true })
-    }
+    if (entry.error !== null) writes.push(this.#irrevocable(entry.id, null))
     return writes
+  }
+
+  #irrevocable(id: string, entry: true | null): KeeperWrite {
+    const key = `${this.#options.prefix}${irrevocableCodec.prefix}${id}`
+    return { key, codec: irrevocableCodec, entry, uncached: true }
   }
 
   #at(id: string): string {
@@ -461,3 +473,10 @@ export class Leases {
 
 /** May it be one? Its path was normal when it was made. */
 const isLeaseId = (id: string): boolean => id.length > 0 && id.length < 1500 && !/(^|\/)(\.{0,2})(\/|$)/.test(id)
+
+export const countedLease = (id: string, role: string | null): Counted => ({
+  kind: 'lease',
+  key: id,
+  path: id.slice(0, id.lastIndexOf('/')),
+  role,
+})

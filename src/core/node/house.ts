@@ -21,6 +21,8 @@ import { type Acl, grantsBelow } from '#core/policy/acl.ts'
 import { AclCache } from '#core/policy/judge.ts'
 import { decide } from '#core/policy/decide.ts'
 import { PolicyShelf } from '#core/policy/shelf.ts'
+import { LeaseQuotas } from '#core/quota/lease-quotas.ts'
+import { readCounted } from '#core/quota/read.ts'
 import { Keeper } from '#core/storage/keeper.ts'
 import { textCodec } from '#core/storage/text-codec.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
@@ -55,6 +57,7 @@ export type OpenHouse = House & {
   readonly notices: NoticeHub
   readonly due: DueIndex
   readonly effects: EffectRoom
+  readonly quotas: LeaseQuotas
   /** Does any rule of the token lie at or below the path, or cover it? */
   touches(live: LiveToken, path: string): Promise<boolean>
   /** The verdict for the token behind an accessor. */
@@ -72,6 +75,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
   const sweeping = new AbortController()
   const { keeper, audit, devices, identity, policies, passwords, acls, due, effects, leases, tokens, notices, mounts } =
     rooms
+  const { quotas } = rooms
   const aclOf = (live: LiveToken): Maybe<Acl> =>
     acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.entity) }))
   const judge = (live: LiveToken, question: Question): Maybe<Verdict> => {
@@ -95,7 +99,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     due,
     effects,
     leases,
-    quotas: { areSet: false, charge: () => null },
+    quotas,
     touches: async (live, path) => grantsBelow(await aclOf(live), path),
     async judgeFor(accessor, question) {
       const live = await tokens.liveByAccessor(accessor)
@@ -142,20 +146,8 @@ async function buildRooms({
     const made = (now as string | null) ?? Buffer.from(world.entropy.bytes(32)).toString('hex')
     return now === null ? { entry: made, result: made } : { result: made }
   })
-  // Both are asked only once everything is built.
-  const mountOf = (accessor: string): Mount | null => mounts.byAccessor(accessor)
-  const effects = new EffectRoom({ keeper, world, due, prefix: `${ns}/`, mountOf })
-  const leases: Leases = new Leases({
-    keeper,
-    world,
-    due,
-    effects,
-    prefix: `${ns}/lease/`,
-    mountOf,
-    ttlsOf: mount => mounts.effectiveTtls(mount.entry.config),
-    attach: (token, writes) => tokens.attach(token, writes),
-  })
-  const tokens: Tokens = new Tokens({ keeper, world, identity, due, prefix: `${ns}/token/`, salt, leases })
+  const lives = buildLives({ keeper, world, identity, due, salt, mounts: () => mounts })
+  const { effects, leases, tokens, quotas } = lives
   const notices = new NoticeHub()
   const mounts: Mounts = new Mounts({
     keeper,
@@ -169,9 +161,47 @@ async function buildRooms({
       await tokens.revokeOfMount(mount.accessor)
       await leases.endOfMount(mount.accessor, fullPath(mount), world.signal)
       await effects.end(mount.accessor, world.signal)
+      await quotas.endOfMount(fullPath(mount))
     },
   })
-  return { audit, keeper, devices, identity, policies, passwords, acls, due, effects, leases, tokens, notices, mounts }
+  return { audit, keeper, devices, identity, policies, passwords, acls, due, notices, mounts, ...lives }
+}
+
+type LifeParts = {
+  readonly keeper: Keeper
+  readonly world: World
+  readonly identity: Identity
+  readonly due: DueIndex
+  readonly salt: string
+  /** Asked only once everything is built. */
+  readonly mounts: () => Mounts
+}
+
+/** What has a life: leases and tokens, and who counts them. */
+function buildLives({ keeper, world, identity, due, salt, mounts }: LifeParts) {
+  const mountOf = (accessor: string): Mount | null => mounts().byAccessor(accessor)
+  const effects = new EffectRoom({ keeper, world, due, prefix: `${ns}/`, mountOf })
+  const quotas: LeaseQuotas = new LeaseQuotas({
+    keeper,
+    world,
+    prefix: `${ns}/quota/`,
+    mountOf: path => mounts().resolve(path)?.mount.path ?? null,
+    read: (kind, after) => readCounted({ leases, tokens }, kind, after, quotas.areRolesCounted),
+  })
+  const { census } = quotas
+  const leases: Leases = new Leases({
+    keeper,
+    world,
+    due,
+    effects,
+    prefix: `${ns}/lease/`,
+    mountOf,
+    ttlsOf: mount => mounts().effectiveTtls(mount.entry.config),
+    attach: (token, writes) => tokens.attach(token, writes),
+    census,
+  })
+  const tokens: Tokens = new Tokens({ keeper, world, identity, due, prefix: `${ns}/token/`, salt, leases, census })
+  return { effects, quotas, leases, tokens }
 }
 
 async function furnishRooms(rooms: Rooms, { world, system }: HouseOptions): Promise<void> {
@@ -190,6 +220,7 @@ async function furnishRooms(rooms: Rooms, { world, system }: HouseOptions): Prom
   await policies.ensureDefault()
   await devices.load()
   await mounts.load()
+  await rooms.quotas.load()
 }
 
 /** A mount of the server itself: made anew at each start, with an accessor of its own. */

@@ -49,8 +49,8 @@ export type Charge = Disposable & {
 /** Lease-count quotas: asked after policy and before the engine runs. */
 export type LeaseQuotas = {
   readonly areSet: boolean
-  /** @throws Fault `quota.exceeded`. */
-  charge(at: { mount: Mount; path: string; role: string | null; isRoot: boolean }): Charge | null
+  /** Waits only while leases are being counted. @throws Fault `quota.exceeded`. */
+  charge(at: { mount: string; path: string; role: string | null; isRoot: boolean }): Maybe<Charge | null>
 }
 
 export type PipelineSettings = {

@@ -261,15 +261,20 @@ export class Exchange {
 
   /** A lease or token may come of it: quotas are charged before the engine runs. */
   #count(row: Row<unknown>, mount: Mount): Maybe<Answer> {
-    const asks = this.#action?.leases === true || this.#house?.quotas.areSet === true
-    const role = asks ? (row.role?.(this.#call!, mount.state) ?? null) : null
+    const role = row.role?.(this.#call!, mount.state) ?? null
     return role instanceof Promise ? role.then(one => this.#charge(mount, one)) : this.#charge(mount, role)
   }
 
   #charge(mount: Mount, role: string | null): Maybe<Answer> {
     this.#role = role
     const isRoot = this.#live?.isRoot ?? false
-    this.#charged = this.#house?.quotas.charge({ mount, path: this.#target.path, role, isRoot }) ?? null
+    const at = { mount: mount.path, path: this.#target.path, role, isRoot }
+    const charged = this.#house?.quotas.charge(at) ?? null
+    return charged instanceof Promise ? charged.then(one => this.#proceed(one)) : this.#proceed(charged)
+  }
+
+  #proceed(charged: Charge | null): Maybe<Answer> {
+    this.#charged = charged
     this.#audit(null)
     return this.#handle()
   }

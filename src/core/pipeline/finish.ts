@@ -203,7 +203,7 @@ async function registered(ending: Ending, reply: Extract<Reply, { kind: 'login' 
   let made: Registered
   if (reply.kind === 'login') {
     const mount = { ...ttls, path: ending.mount.path, accessor: entry.accessor, tokenType: entry.config.tokenType }
-    made = await registerLogin(house, reply.login, mount, { path: ending.path, now: ending.now })
+    made = await registerLogin(house, reply.login, mount, { path: ending.path, now: ending.now, role: ending.role })
   } else {
     const mount = { ...ttls, accessor: entry.accessor }
     made = await registerToken(house.tokens, reply.token, ending.live, mount, { now: ending.now })

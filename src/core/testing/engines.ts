@@ -175,7 +175,12 @@ export function doorman(keeper: Doorkeeper = { renewal: 'unchanged' }): Engine<D
     rows: [
       door({
         path: 'login',
-        fields: { ...tokenFields, name: text({ description: 'Who it is; empty: nobody.' }) },
+        fields: {
+          ...tokenFields,
+          name: text({ description: 'Who it is; empty: nobody.' }),
+          role: text({ description: 'The role that quotas count it under.' }),
+        },
+        role: ({ input }) => input.role || null,
         help,
         operations: {
           update: {

@@ -32,6 +32,8 @@ export type TokenEntry = {
   readonly boundCidrs: readonly string[]
   /** Accessor of the mount that made it. */
   readonly mountAccessor: string
+  /** The role of the login that quotas count it under. Absent: none. */
+  readonly role?: string
   /** Secrets with leases hang on it: they end with it. Absent: none ever did. */
   readonly hasLeases?: true
   /** What the auth method wants back at a renewal; null for tokens that no login made. */

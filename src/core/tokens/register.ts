@@ -33,7 +33,7 @@ export async function registerLogin(
   house: { tokens: Tokens; identity: Identity },
   login: Login,
   mount: LoginMount,
-  at: { path: string; now: Instant },
+  at: { path: string; now: Instant; role: string | null },
 ): Promise<Registered> {
   const { parameters } = login
   checkKind(parameters, mount)
@@ -70,6 +70,7 @@ export async function registerLogin(
     entityId: '',
     boundCidrs: parameters.boundCidrs,
     mountAccessor: mount.accessor,
+    ...(at.role !== null && { role: at.role }),
     login: { alias: login.alias, metadata: login.metadata, parameters, internal: login.internal },
   }
   if (login.alias === null)

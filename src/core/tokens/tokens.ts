@@ -5,10 +5,12 @@ import type { World } from '#ground/base/world.ts'
 import { createHmacKey, type HmacKey } from '#ground/crypto/hmac.ts'
 import type { TokenKey } from '#backend/engine.ts'
 import type { EntityEntry, Identity } from '#core/identity/identity.ts'
+import type { Census, Counted } from '#core/leases/census.ts'
 import type { DueIndex } from '#core/leases/due-index.ts'
 import type { Leases } from '#core/leases/leases.ts'
 import { EntryCache } from '#core/storage/cache.ts'
 import type { Keeper, KeeperWrite } from '#core/storage/keeper.ts'
+import { rangeBelow } from '#stores/keys.ts'
 import { accessorCodec, childCodec, dyingCodec, type TokenEntry, tokenCodec } from './entry.ts'
 import { type LiveToken, makeLive } from './live.ts'
 
@@ -23,12 +25,18 @@ export type TokensOptions = {
   salt: string
   /** Who ends the leases of a token: writes of the commit that ends it, then the word that this is durable. */
   leases: Pick<Leases, 'ending' | 'tokenEnded'>
+  census: Census
 }
 
 /** The kind under which tokens stand in the index of due times. */
 export const tokenDue = 'token'
 
 export type Issued = { readonly token: Secret; readonly key: TokenKey; readonly entry: TokenEntry }
+
+export type TokenPage = {
+  readonly tokens: readonly { readonly key: TokenKey; readonly entry: TokenEntry }[]
+  readonly next: TokenKey | null
+}
 
 const liveBytes = 3_000
 /** Expired tokens removed at once; their commits share one write. */
@@ -146,6 +154,20 @@ export class Tokens {
     }
   }
 
+  /** Tokens in the order of their keys, those that are dead and not yet removed among them. `next` null: no more. */
+  async page(after: TokenKey | null, limit: number): Promise<TokenPage> {
+    const folder = this.#options.prefix + tokenCodec.prefix
+    const paging = { ...(after !== null && { after: folder + after }), limit }
+    const { keys, more } = await this.#options.keeper.scanKeys(rangeBelow(folder), paging)
+    const tokens: { key: TokenKey; entry: TokenEntry }[] = []
+    for (const at of keys) {
+      const key = at.slice(folder.length) as TokenKey
+      const entry = await this.entry(key)
+      if (entry !== null) tokens.push({ key, entry })
+    }
+    return { tokens, next: more ? (keys.at(-1)!.slice(folder.length) as TokenKey) : null }
+  }
+
   /** Accessors in order, paged. */
   async accessors(paging: { after?: string; limit: number }): Promise<{ keys: readonly string[]; more: boolean }> {
     const page = await this.#options.keeper.list(this.#options.prefix + accessorCodec.prefix, paging)
@@ -162,7 +184,7 @@ export class Tokens {
     also: readonly KeeperWrite[] = [],
     id: string | null = null,
   ): Promise<Issued> {
-    const { keeper, world, due } = this.#options
+    const { keeper, world, due, census } = this.#options
     const token = id ?? `hvs.${world.entropy.base62(24)}`
     const key = this.key(token)
     const whole: TokenEntry = { ...entry, accessor: world.entropy.base62(24) }
@@ -173,8 +195,11 @@ export class Tokens {
     ]
     if (whole.parent !== null) writes.push(this.#child(whole.parent, key, true))
     if (whole.expiresAt !== null) writes.push(due.entry({ lane: tokenDue, id: key, at: whole.expiresAt }))
-    await keeper.commit(writes)
-    if (whole.expiresAt !== null) due.expect(tokenDue, whole.expiresAt)
+    if (whole.expiresAt === null) await keeper.commit(writes)
+    else {
+      await census.during(countedToken(key, whole), 1, () => keeper.commit(writes).then(() => true))
+      due.expect(tokenDue, whole.expiresAt)
+    }
     return { token: new Secret(token), key, entry: whole }
   }
 
@@ -236,11 +261,9 @@ export class Tokens {
    * restart resumes.
    */
   async revoke(key: TokenKey): Promise<void> {
-    const { keeper } = this.#options
     const entry = await this.entry(key)
     if (entry === null) return
-    await keeper.commit([this.#dying(key, true), ...this.#removal(key, entry)])
-    this.#options.leases.tokenEnded()
+    await this.#end(key, entry, now => [this.#dying(key, true), ...this.#traces(key, now)])
     await this.#removeTree(key)
   }
 
@@ -259,9 +282,7 @@ export class Tokens {
         }))
       }
     }
-    await this.#options.keeper.commit(this.#removal(key, entry))
-    this.#options.leases.tokenEnded()
-    return true
+    return this.#end(key, entry, now => this.#traces(key, now))
   }
 
   /** Resumes trees whose removal was cut short; on becoming active. */
@@ -286,10 +307,7 @@ export class Tokens {
       for (const child of page.keys) {
         const entry = await this.entry(child)
         // The index entry goes last, when the child has no children left: else a crash would lose sight of them.
-        if (entry !== null) {
-          await keeper.commit(this.#removal(child, entry, { keepIndex: true }))
-          this.#options.leases.tokenEnded()
-        }
+        if (entry !== null) await this.#end(child, entry, now => this.#traces(child, now, { keepIndex: true }))
         if ((await this.#children(child)).keys.length > 0) stack.push(child)
         else await keeper.commit([this.#child(parent, child, null)])
       }
@@ -316,11 +334,21 @@ export class Tokens {
     return [due.entry({ lane: tokenDue, id: key, at: entry.expiresAt })]
   }
 
-  #removal(key: TokenKey, entry: TokenEntry, options: { keepIndex?: boolean } = {}): KeeperWrite[] {
-    const writes: KeeperWrite[] = [
-      { key: this.#at(key), codec: tokenCodec, entry: null },
-      { key: this.#accessorAt(entry.accessor), codec: accessorCodec, entry: null },
-    ]
+  /** One of several that try at once does it, and gets true. */
+  async #end(key: TokenKey, entry: TokenEntry, also: (now: TokenEntry) => KeeperWrite[]): Promise<boolean> {
+    const { keeper, census, leases } = this.#options
+    const remove = (): Promise<boolean> =>
+      keeper.update<boolean>(this.#at(key), tokenCodec, now =>
+        now === null ? { result: false } : { entry: null, also: also(now as TokenEntry), result: true },
+      )
+    const isEnded = await (entry.expiresAt === null ? remove() : census.during(countedToken(key, entry), -1, remove))
+    if (isEnded) leases.tokenEnded()
+    return isEnded
+  }
+
+  /** Beside its entry. */
+  #traces(key: TokenKey, entry: TokenEntry, options: { keepIndex?: boolean } = {}): KeeperWrite[] {
+    const writes: KeeperWrite[] = [{ key: this.#accessorAt(entry.accessor), codec: accessorCodec, entry: null }]
     if (entry.parent !== null && !options.keepIndex) writes.push(this.#child(entry.parent, key, null))
     if (entry.expiresAt !== null) {
       writes.push(this.#options.due.remove({ lane: tokenDue, id: key, at: entry.expiresAt }))
@@ -349,3 +377,10 @@ export class Tokens {
     return { key: `${this.#options.prefix}${dyingCodec.prefix}${key}`, codec: dyingCodec, entry, uncached: true }
   }
 }
+
+export const countedToken = (key: TokenKey, entry: TokenEntry): Counted => ({
+  kind: 'token',
+  key,
+  path: entry.path,
+  role: entry.role ?? null,
+})

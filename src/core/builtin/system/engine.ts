@@ -7,6 +7,7 @@ import { mountRows } from './mounts.ts'
 import { noticeRows } from './notices.ts'
 import { passwordPolicyRows } from './password-policies.ts'
 import { policyRows } from './policies.ts'
+import { quotaRows } from './quotas.ts'
 import { row, type SystemState } from './state.ts'
 import { statusRows } from './status.ts'
 import { builtinVersion } from '#protocol/version.ts'
@@ -55,6 +56,7 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
       ...policyRows,
       ...passwordPolicyRows,
       ...leaseRows,
+      ...quotaRows,
       ...capabilityRows,
       ...auditRows,
       ...noticeRows,

@@ -8,6 +8,7 @@ import type { NoticeHub } from '#core/events/notices.ts'
 import type { Leases } from '#core/leases/leases.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import type { PolicyShelf } from '#core/policy/shelf.ts'
+import type { LeaseQuotas } from '#core/quota/lease-quotas.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
 import type { Verdict } from '#protocol/verdict.ts'
 import type { PasswordShelf } from './password-shelf.ts'
@@ -56,6 +57,7 @@ export type UnsealedState = {
   readonly mounts: Mounts
   readonly leases: Leases
   readonly tokens: Tokens
+  readonly quotas: LeaseQuotas
   readonly policies: PolicyShelf
   readonly passwords: PasswordShelf
   readonly devices: AuditDevices

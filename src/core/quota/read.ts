@@ -1,0 +1,37 @@
+import type { TokenKey } from '#backend/engine.ts'
+import type { Counted } from '#core/leases/census.ts'
+import { countedLease, type Leases } from '#core/leases/leases.ts'
+import { countedToken, type Tokens } from '#core/tokens/tokens.ts'
+import type { CountedPage } from './tally.ts'
+
+/** Of a page, so that who waits for one doesn't wait long. */
+const pageSize = 200
+
+/**
+ * What there is to count, a page at a time.
+ * @param withRoles false: roles of leases aren't asked for, which spares reading their entries.
+ */
+export async function readCounted(
+  { leases, tokens }: { readonly leases: Leases; readonly tokens: Tokens },
+  kind: Counted['kind'],
+  after: string | null,
+  withRoles: boolean,
+): Promise<CountedPage> {
+  if (kind === 'token') {
+    const page = await tokens.page(after as TokenKey | null, pageSize)
+    const counted = page.tokens
+      .filter(({ entry }) => entry.expiresAt !== null)
+      .map(({ key, entry }) => countedToken(key, entry))
+    return { counted, next: page.next }
+  }
+  const ids = await leases.below('', after ?? undefined, pageSize)
+  const counted: Counted[] = []
+  for (const id of ids) {
+    if (!withRoles) counted.push(countedLease(id, null))
+    else {
+      const entry = await leases.get(id)
+      if (entry !== null) counted.push(countedLease(id, entry.role))
+    }
+  }
+  return { counted, next: ids.at(-1) ?? null }
+}
