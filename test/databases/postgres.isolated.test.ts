@@ -245,11 +245,14 @@ test('postgresql: while the database is down nothing is made, leases wait, and e
   await using server = await open()
   const { lease_id } = await creds(server)
   await postgres.kill()
-  assert.equal((await server.ask('GET', 'database/creds/app')).status, 500)
-  const refused = await server.ask('PUT', 'sys/leases/revoke', { body: { lease_id } })
-  assert.equal(refused.status, 400)
-  assert.doesNotMatch(refused.text, new RegExp(postgres.password))
-  await postgres.start()
+  try {
+    assert.equal((await server.ask('GET', 'database/creds/app')).status, 500)
+    const refused = await server.ask('PUT', 'sys/leases/revoke', { body: { lease_id } })
+    assert.equal(refused.status, 400)
+    assert.doesNotMatch(refused.text, new RegExp(postgres.password))
+  } finally {
+    await postgres.start()
+  }
   await done(server, 'sys/leases/revoke', { lease_id })
   assert.deepEqual(await roles(), [])
 })

@@ -15,6 +15,7 @@ import {
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, relative } from 'node:path'
+import { missing } from '../../tools/tier.ts'
 import { type Artifact, keyOf, obtain, type Say } from '../cluster/cache.ts'
 import { capture } from '../cluster/process.ts'
 
@@ -29,6 +30,8 @@ const platform = `${process.platform}-${process.arch}`
 /** PostgreSQL refuses to run as root: then it runs as nobody. */
 const nobody = 65_534
 const isRoot = process.getuid?.() === 0
+/** It ends when we do, also when we are killed. */
+const withUs = missing('setpriv') === false ? ['setpriv', '--pdeathsig', 'KILL', '--'] : []
 
 /** Why this machine can't run it; false when it can. */
 export const postgresUnable = (): string | false =>
@@ -75,7 +78,7 @@ export type Postgres = AsyncDisposable & {
   readonly templatedUrl: string
   /** Of the superuser. */
   readonly url: string
-  /** SIGKILL, as a crash would. */
+  /** Immediate shutdown: every process of it ends at once, and the next start recovers as after a crash. */
   kill(): Promise<void>
   /** Starts it again on the same data. */
   start(): Promise<void>
@@ -107,9 +110,24 @@ export async function startPostgres(): Promise<Postgres> {
     await exited
   }
   const start = async (): Promise<void> => {
+    const argv = [...withUs, join(bin, 'postgres')]
     child = spawn(
-      join(bin, 'postgres'),
-      ['-D', data, '-p', `${port}`, '-h', '127.0.0.1', '-k', folder, '-c', 'fsync=off', '-c', 'shared_buffers=16MB'],
+      argv[0]!,
+      [
+        ...argv.slice(1),
+        '-D',
+        data,
+        '-p',
+        `${port}`,
+        '-h',
+        '127.0.0.1',
+        '-k',
+        folder,
+        '-c',
+        'fsync=off',
+        '-c',
+        'shared_buffers=16MB',
+      ],
       { ...options, stdio: ['ignore', 'ignore', 'pipe'] },
     )
     await ready(child)
@@ -128,7 +146,7 @@ export async function startPostgres(): Promise<Postgres> {
     password,
     templatedUrl: `postgresql://{{username}}:{{password}}@127.0.0.1:${port}/postgres?sslmode=disable`,
     url: `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`,
-    kill: () => end('SIGKILL'),
+    kill: () => end('SIGQUIT'),
     start,
     async [Symbol.asyncDispose]() {
       // Immediate shutdown: nobody is waited for.

@@ -87,8 +87,10 @@ class PostgresConnection implements DatabaseConnection {
 
   constructor(pool: Pool) {
     this.#pool = pool
-    // An idle connection that breaks is replaced by the next use; without a listener it would end the process.
+    // A connection that breaks is replaced by the next use, which is told by its own query; without listeners, on the pool
+    // for idle ones and on each for those in use, it would end the process.
     pool.on('error', () => undefined)
+    pool.on('connect', client => client.on('error', () => undefined))
   }
 
   async verify(signal: AbortSignal): Promise<void> {
