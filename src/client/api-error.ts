@@ -84,7 +84,7 @@ export function isTokenGone(error: unknown): boolean {
   )
 }
 
-const leaseGone = ['lease not found', 'invalid lease', 'lease expired', 'lease is not renewable']
+const leaseGone = ['lease not found', 'invalid lease', 'lease expired', 'lease is expired', 'lease is not renewable']
 
 /** Is the lease gone for good? Clients match these literal texts (server-core 2.10). */
 export function isLeaseGone(error: unknown): boolean {

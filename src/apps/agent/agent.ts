@@ -4,11 +4,14 @@ import { backoffMs } from '#ground/base/retry.ts'
 import type { World } from '#ground/base/world.ts'
 import { runToEnd } from '#ground/process/child.ts'
 import type { ApiClient } from '#client/api.ts'
+import type { LoginMethod } from '#client/login/login.ts'
+import { ServerReturn } from '#client/server-return.ts'
 import type { AgentConfig, ExecStanza, TemplateStanza } from '#delivery/agent-config/config.ts'
 import { Obtainer } from '#delivery/obtain/obtainer.ts'
 import type { Parcel } from '#delivery/recipe.ts'
 import { FileSink } from '#delivery/sinks/file.ts'
 import { AuthLoop, type Held } from './auth.ts'
+import { Farewell } from './farewell.ts'
 import { handOver, type Handover } from './handover.ts'
 import { Pushed } from './pushed.ts'
 import { TokenSinks } from './token-sinks.ts'
@@ -23,6 +26,10 @@ export type AgentOptions = {
   readonly exitAfterAuth: boolean
   /** What an init agent left. */
   readonly handover: Handover | null
+  /** How to log in; default: as the configuration says. */
+  readonly login?: LoginMethod
+  /** Where a template's bytes land; default: its file. */
+  readonly sinkFor?: (stanza: TemplateStanza) => Pick<FileSink, 'land'>
 }
 
 /** Login answers 400 or 403 so many times in a row before an init container gives up. */
@@ -31,6 +38,15 @@ const refusalsMax = 3
 /** How the agent ended: 0 or 1, and for 1 why. */
 export type AgentEnd = { readonly code: 0 } | { readonly code: 1; readonly error: unknown }
 
+const fileSinkFor = (stanza: TemplateStanza): FileSink =>
+  new FileSink({
+    path: stanza.destination,
+    mode: stanza.perms,
+    user: stanza.user,
+    group: stanza.group,
+    createsFolders: stanza.createDestDirs,
+  })
+
 /** One agent: a login loop, token files, templates that are kept fresh. */
 export class Agent {
   readonly #options: AgentOptions
@@ -38,6 +54,8 @@ export class Agent {
   readonly #signal: AbortSignal
   readonly #sinks: TokenSinks
   readonly #auth: AuthLoop
+  readonly #serverReturn: ServerReturn
+  readonly #farewell: Farewell
   readonly #rendered = new Set<TemplateStanza>()
   // Commands of templates run one after the other.
   readonly #commands = new Gate(1)
@@ -54,10 +72,14 @@ export class Agent {
     const { world, config, client } = options
     this.#signal = AbortSignal.any([world.signal, this.#stop.signal])
     this.#sinks = new TokenSinks(world, config.sinks)
+    this.#serverReturn = new ServerReturn(world, client)
+    this.#farewell = new Farewell(world, client)
     this.#auth = new AuthLoop({
       world: { ...world, log: world.log.named('auth.handler') },
       client: client.with({ maxRetries: 0 }),
       method: config.method!,
+      ...(options.login !== undefined && { login: options.login }),
+      serverReturn: this.#serverReturn,
       refusalsMax: options.exitAfterAuth ? refusalsMax : null,
       handedOver: options.handover?.held ?? null,
       onToken: held => this.#onToken(held),
@@ -73,6 +95,8 @@ export class Agent {
       if (!this.#signal.aborted) this.#fail(error)
     } finally {
       await this.#obtainer?.close()
+      const { config, exitAfterAuth } = this.#options
+      if (config.revokeOnShutdown && !exitAfterAuth) await this.#farewell.revoke(config.revokeGrace)
     }
     return this.#end
   }
@@ -84,17 +108,18 @@ export class Agent {
 
   async #onToken(held: Held): Promise<void> {
     this.#held = held
+    this.#farewell.met(held)
     await this.#sinks.write(held.token, this.#signal)
     const client = this.#options.client.with({ token: held.token })
-    if (this.#obtainer === null) await this.#startTemplates(client)
+    if (this.#obtainer === null) await this.#startTemplates(client, held)
     else {
-      this.#obtainer.setClient(client)
+      this.#obtainer.setClient(client.with({ maxRetries: 2 }), () => held.expiresAtMs)
       this.#pushed?.setClient(client)
     }
     await this.#checkDone()
   }
 
-  async #startTemplates(client: ApiClient): Promise<void> {
+  async #startTemplates(client: ApiClient, held: Held): Promise<void> {
     const { world, config, env, exitAfterAuth } = this.#options
     if (config.templates.length === 0) return
     const { templateConfig, vault } = config
@@ -103,12 +128,15 @@ export class Agent {
         client,
         world: { ...world, log: world.log.named('notices') },
         signal: this.#signal,
-        onChange: path => this.#obtainer?.changed(path),
+        onChange: path => this.#changed(path),
       })
     }
     this.#obtainer = new Obtainer({
       world: { ...world, log: world.log.named('template') },
       client: client.with({ maxRetries: 2 }),
+      tokenEndsAtMs: () => held.expiresAtMs,
+      outlive: (untilMs, signal) => this.#auth.outlive(untilMs, signal),
+      serverReturn: this.#serverReturn,
       env,
       staticInterval: templateConfig.staticSecretRenderInterval,
       retriesMax: vault.numRetries,
@@ -124,15 +152,15 @@ export class Agent {
     }
   }
 
+  #changed(path: string | null): void {
+    this.#obtainer?.changed(path)
+    // Leases aren't read again; that their token was revoked is told by the end of the notices.
+    if (path === null) void this.#auth.check(this.#signal)
+  }
+
   async #addTemplate(stanza: TemplateStanza): Promise<void> {
     const text = stanza.text.kind === 'contents' ? stanza.text.contents : await readFile(stanza.text.path, 'utf8')
-    const sink = new FileSink({
-      path: stanza.destination,
-      mode: stanza.perms,
-      user: stanza.user,
-      group: stanza.group,
-      createsFolders: stanza.createDestDirs,
-    })
+    const sink = (this.#options.sinkFor ?? fileSinkFor)(stanza)
     this.#obtainer?.add({
       recipe: {
         name: stanza.destination,
@@ -152,7 +180,12 @@ export class Agent {
     })
   }
 
-  async #deliver(stanza: TemplateStanza, sink: FileSink, parcel: Parcel, signal: AbortSignal): Promise<void> {
+  async #deliver(
+    stanza: TemplateStanza,
+    sink: Pick<FileSink, 'land'>,
+    parcel: Parcel,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { log } = this.#options.world
     const landed = await sink.land(parcel)
     if (landed === 'changed') {

@@ -6,6 +6,7 @@ import { test, type TestContext } from 'node:test'
 import { seconds } from '#ground/base/clock.ts'
 import { Secret } from '#ground/base/secret.ts'
 import { simWorld } from '#ground/base/world.ts'
+import { ServerReturn } from '#client/server-return.ts'
 import { type ScriptedAnswer, type SentRequest, scriptedClient } from '#client/scripted-wire.ts'
 import { AuthLoop, type AuthOptions, type Held, LoginRefused } from './auth.ts'
 
@@ -20,7 +21,7 @@ const isLogin = (request: SentRequest): boolean => request.target === '/v1/auth/
 function start(
   t: TestContext,
   logins: readonly ScriptedAnswer[],
-  options: Partial<AuthOptions> & { renew?: ScriptedAnswer } = {},
+  { renew, ...options }: Partial<AuthOptions> & { renew?: ScriptedAnswer } = {},
 ) {
   const folder = mkdtempSync(join(tmpdir(), 'coffer-auth-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
@@ -28,7 +29,7 @@ function start(
   writeFileSync(tokenPath, 'a.b.c\n')
   let count = 0
   const scripted = scriptedClient(request =>
-    isLogin(request) ? logins[Math.min(count++, logins.length - 1)]! : (options.renew ?? login('t1')),
+    isLogin(request) ? logins[Math.min(count++, logins.length - 1)]! : (renew ?? login('t1')),
   )
   const tokens: string[] = []
   const loop = new AuthLoop({
@@ -44,6 +45,7 @@ function start(
       maxBackoff: seconds(300),
       exitOnErr: false,
     },
+    serverReturn: new ServerReturn(scripted.world, scripted.client),
     refusalsMax: null,
     handedOver: null,
     onToken: async ({ token }) => {

@@ -1,4 +1,5 @@
 import type { Secret } from '#ground/base/secret.ts'
+import { Gate } from '#ground/base/queue.ts'
 import type { World } from '#ground/base/world.ts'
 import type { ApiClient } from '#client/api.ts'
 import { ApiError, isTokenGone } from '#client/api-error.ts'
@@ -7,6 +8,7 @@ import { keepAlive } from '#client/lifetime.ts'
 import { kubernetesLogin } from '#client/login/kubernetes.ts'
 import { authOf, lifetimeOf, type LoginMethod } from '#client/login/login.ts'
 import { tokenFileLogin } from '#client/login/token-file.ts'
+import type { ServerReturn } from '#client/server-return.ts'
 import type { MethodStanza } from '#delivery/agent-config/config.ts'
 
 export type AuthOptions = {
@@ -14,6 +16,10 @@ export type AuthOptions = {
   /** Without a token, without retries: the loop has its own. */
   readonly client: ApiClient
   readonly method: MethodStanza
+  /** How to log in; default: as `method` says. */
+  readonly login?: LoginMethod
+  /** Shortens the wait for a server that was away. */
+  readonly serverReturn: ServerReturn
   /** Refusals (400, 403) in a row after which the agent gives up; null = never. */
   readonly refusalsMax: number | null
   /** A token that is there already: used before the first login. */
@@ -21,12 +27,19 @@ export type AuthOptions = {
   readonly onToken: (held: Held) => Promise<void>
 }
 
-/** A token and how long it lives. */
+/** A token and how long it lives; while the loop holds it, `expiresAtMs` follows each renewal, and its end. */
 export type Held = {
   readonly token: Secret
   /** ms since 1970; null = never. */
   readonly expiresAtMs: number | null
   readonly isRenewable: boolean
+}
+
+type Mine = { -readonly [K in keyof Held]: Held[K] } & {
+  /** What the login granted, ms; 0 where that isn't known. */
+  readonly grantedMs: number
+  /** Aborted for another login: `gone` when the token works no more, else `short`. */
+  readonly ending: AbortController
 }
 
 const shortLifeMs = 1000
@@ -52,24 +65,51 @@ export function loginMethod(method: MethodStanza): LoginMethod {
 export class AuthLoop {
   readonly #options: AuthOptions
   readonly #method: LoginMethod
+  readonly #outliving = new Gate(1)
   #refusals = 0
-  #invalid: AbortController = new AbortController()
+  #held: Mine | null = null
   #handedOver: Held | null
+  /** Told at each new token, and when a login failed. */
+  #changed = Promise.withResolvers<void>()
 
   constructor(options: AuthOptions) {
     this.#options = options
     this.#handedOver = options.handedOver
-    this.#method = loginMethod(options.method)
+    this.#method = options.login ?? loginMethod(options.method)
   }
 
   /** A reader was told that the token is unknown: log in again now. */
   tokenInvalid(): void {
-    this.#invalid.abort()
+    this.#held?.ending.abort('gone')
+  }
+
+  /** Something hints at the end of the token: it is renewed, which tells. */
+  async check(signal: AbortSignal): Promise<void> {
+    if (this.#held?.isRenewable) await this.#renew(this.#held, signal)
+  }
+
+  /**
+   * Sees to it that the token lives at least until then: what is made with it lives no longer. Renews it, and where that
+   * isn't enough and another login helps, logs in again. Resolves when that is so, or can't be had. Never throws.
+   */
+  outlive(untilMs: number, signal: AbortSignal): Promise<void> {
+    return this.#outliving.run(async () => {
+      const held = this.#held
+      if (held === null || endsAfter(held, untilMs)) return
+      if (held.isRenewable) await this.#renew(held, signal)
+      if (endsAfter(held, untilMs) || signal.aborted || held !== this.#held) return
+      if (held.grantedMs > 0 && this.#options.world.clock.now() + held.grantedMs <= untilMs) return
+      const changed = this.#changed.promise
+      held.ending.abort('short')
+      const stopped = Promise.withResolvers<void>()
+      signal.addEventListener('abort', () => stopped.resolve(), { once: true })
+      await Promise.race([changed, stopped.promise])
+    })
   }
 
   /** @throws LoginRefused, or the failure when `exit_on_err` is set. Ends when the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { world, method } = this.#options
+    const { world, method, serverReturn } = this.#options
     let waitMs = method.minBackoff * 1000
     while (!signal.aborted) {
       try {
@@ -83,7 +123,7 @@ export class AuthLoop {
         const backoffMs = waitMs * (1 - 0.25 * world.entropy.fraction())
         world.log.error('error authenticating', { error, backoff: `${(backoffMs / 1000).toFixed(2)}s` })
         waitMs = Math.min(waitMs * 2, method.maxBackoff * 1000)
-        await world.clock.sleep(backoffMs, signal).catch(() => undefined)
+        await serverReturn.wait(backoffMs, error, signal)
       }
     }
   }
@@ -93,21 +133,42 @@ export class AuthLoop {
     const { world, client, onToken } = this.#options
     const handedOver = this.#handedOver
     this.#handedOver = null
-    const held = handedOver ?? (await this.#login(signal))
+    const held = handedOver === null ? await this.#login(signal) : mine(handedOver, 0)
     const sinceMs = world.clock.monotonic()
-    this.#invalid = new AbortController()
+    this.#held = held
     await onToken(held)
+    this.#tell()
     const end = await this.#keep(
       client.with({ token: held.token }),
       held,
-      AbortSignal.any([signal, this.#invalid.signal]),
+      AbortSignal.any([signal, held.ending.signal]),
     )
     if (signal.aborted) return Number.MAX_SAFE_INTEGER
-    world.log.info('the token ends; logging in again', { because: this.#invalid.signal.aborted ? 'refused' : end })
-    return handedOver === null ? world.clock.monotonic() - sinceMs : Number.MAX_SAFE_INTEGER
+    const because = held.ending.signal.aborted ? (held.ending.signal.reason as string) : end
+    if (because === 'gone') held.expiresAtMs = world.clock.now()
+    world.log.info('the token ends; logging in again', { because })
+    return handedOver === null && because !== 'short' ? world.clock.monotonic() - sinceMs : Number.MAX_SAFE_INTEGER
   }
 
-  async #login(signal: AbortSignal): Promise<Held> {
+  #tell(): void {
+    this.#changed.resolve()
+    this.#changed = Promise.withResolvers<void>()
+  }
+
+  async #renew(held: Mine, signal: AbortSignal): Promise<void> {
+    const client = this.#options.client.with({ token: held.token })
+    try {
+      this.#renewed(held, lifetimeOf(await renewSelf(client, 0, { signal })).ttlSeconds)
+    } catch (error) {
+      if (isTokenGone(error)) held.ending.abort('gone')
+    }
+  }
+
+  #renewed(held: Mine, ttlSeconds: number): void {
+    held.expiresAtMs = ttlSeconds > 0 ? this.#options.world.clock.now() + ttlSeconds * 1000 : null
+  }
+
+  async #login(signal: AbortSignal): Promise<Mine> {
     const { clock, log } = this.#options.world
     try {
       log.info('authenticating', { method: this.#method.describes })
@@ -116,8 +177,9 @@ export class AuthLoop {
       log.info('authentication successful, sending token to sinks and templates')
       const { ttlSeconds, isRenewable } = lifetimeOf(auth)
       const expiresAtMs = ttlSeconds > 0 ? clock.now() + ttlSeconds * 1000 : null
-      return { token: auth.clientToken, expiresAtMs, isRenewable }
+      return mine({ token: auth.clientToken, expiresAtMs, isRenewable }, ttlSeconds * 1000)
     } catch (error) {
+      this.#tell()
       if (!(error instanceof ApiError) || (error.status !== 400 && error.status !== 403)) {
         this.#refusals = 0
         throw error
@@ -133,14 +195,18 @@ export class AuthLoop {
     }
   }
 
-  async #keep(client: ApiClient, { expiresAtMs, isRenewable }: Held, signal: AbortSignal): Promise<string> {
+  async #keep(client: ApiClient, held: Mine, signal: AbortSignal): Promise<string> {
     const { world } = this.#options
+    const { expiresAtMs, isRenewable } = held
     const ttlSeconds = expiresAtMs === null ? 0 : Math.max(1, (expiresAtMs - world.clock.now()) / 1000)
     const end = await keepAlive(world, {
       lifetime: { ttlSeconds, isRenewable },
       renew: async (increment, renewSignal) => lifetimeOf(await renewSelf(client, increment, { signal: renewSignal })),
       isGone: isTokenGone,
-      onRenewed: ({ ttlSeconds }) => world.log.info('renewed auth token', { ttl: `${ttlSeconds}s` }),
+      onRenewed: ({ ttlSeconds }) => {
+        this.#renewed(held, ttlSeconds)
+        world.log.info('renewed auth token', { ttl: `${ttlSeconds}s` })
+      },
       onRetry: (error, waitMs) =>
         world.log.warn('renewing the token failed', { error, backoff: `${(waitMs / 1000).toFixed(2)}s` }),
       signal,
@@ -148,6 +214,16 @@ export class AuthLoop {
     return end.kind
   }
 }
+
+const mine = ({ token, expiresAtMs, isRenewable }: Held, grantedMs: number): Mine => ({
+  token,
+  expiresAtMs,
+  isRenewable,
+  grantedMs,
+  ending: new AbortController(),
+})
+
+const endsAfter = ({ expiresAtMs }: Held, atMs: number): boolean => expiresAtMs === null || expiresAtMs > atMs
 
 // What the reader of `kubectl describe pod` should look at first.
 function hintOf(text: string): string {

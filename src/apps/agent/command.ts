@@ -183,7 +183,8 @@ async function runAgent(flags: AgentFlags, io: Io, world: World, config: AgentCo
       : await takeOver({ ...world, log: world.log.named('handover') }, config.handoverPath)
   await using client = createApiClient({
     address: text,
-    world,
+    // Its requests have the agent's signal; those that end its tokens come after that.
+    world: { ...world, signal: new AbortController().signal },
     tls: way === null || way.caPem === null || hasCa ? tls : { ...tls, caBytes: way.caPem },
     ...(way !== null && { route: way.route }),
     ...(namespace && { namespace }),

@@ -87,6 +87,10 @@ export type AgentConfig = {
   readonly logFile: string | null
   /** Folder through which an init agent hands its token to the agent that stays; null where there is none. */
   readonly handoverPath: string | null
+  /** When it is stopped it revokes its token, and with it all that was leased. */
+  readonly revokeOnShutdown: boolean
+  /** How long it waits with that. */
+  readonly revokeGrace: Seconds
 }
 
 /** `file:line:column` and what to do about it. */

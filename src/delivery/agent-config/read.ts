@@ -75,6 +75,8 @@ export function readAgentConfig(files: readonly SourceFile[], isStrict = false):
     logFormat: null,
     logFile: null,
     handoverPath: null,
+    revokeOnShutdown: false,
+    revokeGrace: seconds(5),
   }
   for (const file of files) readFile(file, draft, warnings, isStrict)
   checkWhole(draft)
@@ -102,6 +104,8 @@ function readFile({ name, text }: SourceFile, draft: Draft, warnings: ConfigWarn
     end(handover.body)
   }
   draft.exitAfterAuth = reader.bool('exit_after_auth') ?? draft.exitAfterAuth
+  draft.revokeOnShutdown = reader.bool('revoke_on_shutdown') ?? draft.revokeOnShutdown
+  draft.revokeGrace = asSeconds(reader.duration('revoke_grace'), draft.revokeGrace)
   draft.pidFile = reader.string('pid_file') ?? draft.pidFile
   readLog(reader, draft)
   for (const [key, why] of Object.entries(unsupported)) {

@@ -2,13 +2,15 @@ import { backoffMs } from '#ground/base/retry.ts'
 import type { Seconds } from '#ground/base/clock.ts'
 import type { World } from '#ground/base/world.ts'
 import { canonicalJson } from '#ground/text/json.ts'
-import type { ApiClient } from '#client/api.ts'
 import { isLeaseGone, isTokenGone } from '#client/api-error.ts'
-import { renewLease } from '#client/calls/token.ts'
+import { renewLease, revokeLease } from '#client/calls/token.ts'
 import { keepAlive } from '#client/lifetime.ts'
 import type { KvMounts } from '#client/calls/kv-mounts.ts'
+import type { ServerReturn } from '#client/server-return.ts'
 import { type Query, queryText } from '#delivery/functions/query.ts'
 import { type Fetched, fetchOnce, NothingThere, readAgainAfter } from './fetch.ts'
+import type { Identity } from './identity.ts'
+import { LeaseBook } from './lease-book.ts'
 
 /** Something fetched before, by an agent that handed it over; instants in ms. */
 export type Primed = { readonly fetched: Fetched; readonly fetchedAtMs: number; readonly nextAtMs: number }
@@ -18,8 +20,11 @@ export type DependencyOptions = {
   /** Taken as if it had just been read. */
   readonly primed: Primed | null
   readonly world: World
-  /** The client to ask with; read anew at each try, since tokens change. */
-  readonly client: () => ApiClient
+  /** Who asks; read anew at each try, since tokens change. */
+  readonly identity: () => Identity
+  /** Sees to it that the identity lives until then, if that can be; may change it. Never throws. */
+  readonly outlive: (untilMs: number, signal: AbortSignal) => Promise<void>
+  readonly serverReturn: ServerReturn
   readonly mounts: KvMounts
   readonly staticInterval: Seconds
   /** Further tries after a failure before it counts as failed. */
@@ -34,6 +39,8 @@ export type DependencyOptions = {
 
 const firstRetryMs = 250
 const longestRetryMs = 60_000
+/** While what is in use works no more. */
+const longestRetryOfDeadMs = 10_000
 
 /**
  * One thing that is read from a server and kept fresh: by its lease, by time, or because somebody says that it changed.
@@ -44,6 +51,7 @@ export class Dependency {
   readonly query: Query
   readonly #options: DependencyOptions
   readonly #abort = new AbortController()
+  readonly #leases: LeaseBook
   #fetched: Fetched | null = null
   #absentAt: string | null = null
   #fetchedAtMs = 0
@@ -57,6 +65,7 @@ export class Dependency {
     this.#options = options
     this.query = options.query
     this.text = queryText(options.query)
+    this.#leases = new LeaseBook(options.world.clock)
     this.#done = this.#run()
   }
 
@@ -77,6 +86,11 @@ export class Dependency {
 
   get isLeased(): boolean {
     return (this.#fetched?.envelope.leaseId ?? '') !== ''
+  }
+
+  /** It holds a lease that ends with this token. */
+  isOwnedBy(identity: Identity): boolean {
+    return this.#leases.isOwnedBy(identity)
   }
 
   /** Its last try failed. */
@@ -108,15 +122,18 @@ export class Dependency {
   }
 
   async #run(): Promise<void> {
-    const { world, client, mounts, primed } = this.#options
+    const { world, identity, mounts, primed } = this.#options
     if (primed !== null) await this.#goOn(primed)
     while (!this.#abort.signal.aborted) {
+      await this.#makeRoom()
       // Made before the request: a poke while it runs must not be lost.
       const wake = this.#newWake()
       try {
-        const fetched = await fetchOnce(client(), this.query, mounts, this.#abort.signal)
+        const owner = identity()
+        const fetched = await fetchOnce(owner.client, this.query, mounts, this.#abort.signal)
         this.#failures = 0
         this.#fetchedAtMs = world.clock.now()
+        this.#note(fetched, owner, this.#fetchedAtMs + fetched.envelope.leaseDuration * 1000)
         this.#take(fetched)
         const waitMs =
           readAgainAfter(fetched.envelope, this.#options.staticInterval, world.entropy, world.clock.now()) * 1000
@@ -128,37 +145,90 @@ export class Dependency {
     }
   }
 
+  #note({ envelope }: Fetched, owner: Identity, endsAtMs: number): void {
+    if (envelope.leaseId === '' || envelope.leaseDuration <= 0) return
+    this.#leases.took(envelope.leaseId, envelope.leaseDuration * 1000, endsAtMs, owner)
+  }
+
+  /**
+   * Before another lease is asked for. The one before the current must have ended, and the token must live longer than
+   * the current one: else the new one would have to be replaced while both of them work.
+   */
+  async #makeRoom(): Promise<void> {
+    const { world, outlive } = this.#options
+    const { clock } = world
+    for (let old = this.#leases.superseded; old !== null; old = this.#leases.superseded) {
+      if (this.#abort.signal.aborted) return
+      if (old.endsAtMs + this.#leases.marginMs / 10 >= this.#leases.endsAtMs) {
+        await this.#giveBack(old.id)
+        break
+      }
+      await sleep(world, old.endsAtMs - clock.now() + 1, this.#newWake())
+    }
+    if (!this.#leases.isAlive) return
+    const { marginMs, endsAtMs } = this.#leases
+    const patience = new AbortController()
+    using _ = clock.after(Math.max(0, endsAtMs - marginMs / 2 - clock.now()), () => patience.abort())
+    await outlive(endsAtMs + marginMs, AbortSignal.any([this.#abort.signal, patience.signal]))
+  }
+
+  // Its consumer changed over some time ago; a policy needn't allow this.
+  async #giveBack(leaseId: string): Promise<void> {
+    const { world, identity } = this.#options
+    try {
+      await revokeLease(identity().client, leaseId, { signal: this.#abort.signal })
+      this.#leases.dropSuperseded()
+    } catch (error) {
+      world.log.warn(`${this.text}: a lease that is no more in use stays until its end: ${messageOf(error)}`)
+    }
+  }
+
   #newWake(): AbortSignal {
     this.#wake = new AbortController()
     return AbortSignal.any([this.#wake.signal, this.#abort.signal])
   }
 
   async #goOn({ fetched, fetchedAtMs, nextAtMs }: Primed): Promise<void> {
+    const { world, identity } = this.#options
+    const { leaseId, leaseDuration, renewable } = fetched.envelope
+    const endsAtMs = Math.max(fetchedAtMs + leaseDuration * 1000, renewable ? nextAtMs : 0)
     const wake = this.#newWake()
     this.#fetchedAtMs = fetchedAtMs
     // Its owner doesn't know of it yet.
     await Promise.resolve()
+    if (leaseId !== '' && leaseDuration > 0 && endsAtMs <= world.clock.now()) return
+    this.#note(fetched, identity(), endsAtMs)
     this.#take(fetched)
     await this.#waitForNext(fetched, wake, nextAtMs)
   }
 
-  // After the last try it waits to be poked: by a new token, a change, or its owner's own patience.
+  // After the last try it waits to be poked: by a new token, a change, or its owner's own patience. What works still is
+  // no failure; a lease that works no more is tried for on and on.
   async #afterFailure(error: unknown, wake: AbortSignal): Promise<void> {
-    const { world, retriesMax, onAbsent, onFailed, onTokenInvalid } = this.#options
-    this.#failures++
+    const { world, retriesMax, serverReturn, onAbsent, onFailed, onTokenInvalid } = this.#options
+    if (!this.#leases.isAlive || this.#failures < retriesMax) this.#failures++
     if (error instanceof NothingThere && this.#absentAt !== error.path) {
       this.#absentAt = error.path
       onAbsent()
     }
     if (isTokenGone(error)) onTokenInvalid()
-    if (this.#failures > retriesMax) {
+    if (this.#failures === retriesMax + 1) {
       onFailed(new Error(`${this.text}: ${messageOf(error)} (exceeded maximum retries)`, { cause: error }))
+    }
+    if (this.#failures > retriesMax && !this.#leases.isUsed) {
       if (!wake.aborted) await new Promise(resolve => wake.addEventListener('abort', resolve, { once: true }))
       return
     }
-    const waitMs = backoffMs({ waitMs: firstRetryMs, waitMsMax: longestRetryMs }, this.#failures)
-    world.log.warn(`${this.text}: ${messageOf(error)} (retry attempt ${this.#failures} after "${waitMs}ms")`)
-    await sleep(world, waitMs, wake)
+    const isDead = this.#leases.isUsed && !this.#leases.isAlive
+    const longestMs = isDead ? longestRetryOfDeadMs : longestRetryMs
+    const doubledMs = backoffMs({ waitMs: firstRetryMs, waitMsMax: longestMs }, this.#failures)
+    // One that is about to end is not slept over.
+    const waitMs =
+      isDead || !this.#leases.isUsed ? doubledMs : Math.min(doubledMs, this.#leases.endsAtMs - world.clock.now())
+    world.log.warn(
+      `${this.text}: ${messageOf(error)} (retry attempt ${this.#failures} after "${Math.round(waitMs)}ms")`,
+    )
+    await serverReturn.wait(waitMs, error, wake)
   }
 
   #take(fetched: Fetched): void {
@@ -171,20 +241,20 @@ export class Dependency {
   }
 
   async #waitForNext({ envelope }: Fetched, wake: AbortSignal, nextAtMs: number): Promise<void> {
-    const { world, client, onTokenInvalid } = this.#options
+    const { world, identity, onTokenInvalid } = this.#options
     if (envelope.leaseId === '' || !envelope.renewable) {
       this.#nextAtMs = nextAtMs
       await sleep(world, Math.max(0, nextAtMs - world.clock.now()), wake)
       return
     }
-    this.#nextAtMs = this.#fetchedAtMs + envelope.leaseDuration * 1000
+    this.#nextAtMs = this.#leases.endsAtMs
     await keepAlive(world, {
       lifetime: { ttlSeconds: envelope.leaseDuration, isRenewable: true },
       grantedAtMs: this.#fetchedAtMs,
-      renew: async (increment, signal) => {
-        const renewed = await renewLease(client(), envelope.leaseId, increment, { signal })
-        this.#nextAtMs = world.clock.now() + renewed.ttlSeconds * 1000
-        return renewed
+      renew: async (increment, signal) => renewLease(identity().client, envelope.leaseId, increment, { signal }),
+      onRenewed: ({ ttlSeconds }) => {
+        this.#leases.renewed(world.clock.now() + ttlSeconds * 1000)
+        this.#nextAtMs = this.#leases.endsAtMs
       },
       // A server that is away for a while, or a policy without renewal, is no reason for another lease.
       onRetry: (error, waitMs) => {
@@ -193,7 +263,11 @@ export class Dependency {
           `${this.text}: the lease was not renewed: ${messageOf(error)} (again after "${Math.round(waitMs)}ms")`,
         )
       },
-      isGone: isLeaseGone,
+      isGone: error => {
+        const isGone = isLeaseGone(error)
+        if (isGone) this.#leases.lost()
+        return isGone
+      },
       signal: wake,
     })
   }

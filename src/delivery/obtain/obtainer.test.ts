@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seconds } from '#ground/base/clock.ts'
+import { Secret } from '#ground/base/secret.ts'
 import { scriptedClient, type ScriptedAnswer, type SentRequest } from '#client/scripted-wire.ts'
 import { Obtainer, type ObtainerOptions, type Order } from './obtainer.ts'
 
@@ -209,19 +210,26 @@ test('a lease that the server has lost is asked for anew', async () => {
   await run.obtainer.close()
 })
 
-test('a new token asks for leases anew and leaves static values', async () => {
-  let leases = 0
-  const run = start(
-    ({ target }) => (target.includes('renew') ? renewed : target.includes('creds') ? lease(++leases) : kv('one')),
-    [withUser, withPw],
-  )
-  await run.advance(10)
-  run.obtainer.setClient(run.client.with({ maxRetries: 0 }))
-  await run.advance(10)
-  assert.deepEqual(run.texts.toSorted(), ['one', 'u1', 'u2'])
-  assert.equal(run.reads().filter(one => one.includes('secret/data')).length, 1)
-  await run.obtainer.close()
-})
+for (const [rule, token, users] of [
+  ['a new token asks for leases anew and leaves static values', 't2', ['u1', 'u2']],
+  ['a login that gives the same token again keeps its leases', 't1', ['u1']],
+] as const) {
+  test(rule, async () => {
+    let leases = 0
+    const run = start(
+      ({ target }) => (target.includes('renew') ? renewed : target.includes('creds') ? lease(++leases) : kv('one')),
+      [withUser, withPw],
+    )
+    const clientOf = (text: string) => run.client.with({ token: new Secret(text), maxRetries: 0 })
+    run.obtainer.setClient(clientOf('t1'))
+    await run.advance(10)
+    run.obtainer.setClient(clientOf(token))
+    await run.advance(10)
+    assert.deepEqual(run.texts.toSorted(), ['one', ...users])
+    assert.equal(run.reads().filter(one => one.includes('secret/data')).length, 1)
+    await run.obtainer.close()
+  })
+}
 
 for (const [rule, path, duration, data, seconds] of [
   ['a short ttl of its own', 'old/app', 60, '{"pw":"one","ttl":"1m"}', 60],

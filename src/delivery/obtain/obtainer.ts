@@ -7,16 +7,24 @@ import { clockFunctions } from '#ground/template/functions/clock.ts'
 import { textFunctions } from '#ground/template/functions/text.ts'
 import type { ApiClient } from '#client/api.ts'
 import { KvMounts } from '#client/calls/kv-mounts.ts'
+import { ServerReturn } from '#client/server-return.ts'
 import type { Envelope } from '#protocol/envelope.ts'
 import { type Query, queryText } from '#delivery/functions/query.ts'
 import { hostFunctions } from '#delivery/functions/host.ts'
 import { vaultFunctions } from '#delivery/functions/vault.ts'
 import type { Parcel, Recipe } from '#delivery/recipe.ts'
 import { Dependency, type Primed } from './dependency.ts'
+import type { Identity } from './identity.ts'
 
 export type ObtainerOptions = {
   readonly world: World
   readonly client: ApiClient
+  /** When the client's token ends, ms since 1970; null, or left out: nobody knows. */
+  readonly tokenEndsAtMs?: () => number | null
+  /** See `Dependency`; left out: nothing can be done. */
+  readonly outlive?: (untilMs: number, signal: AbortSignal) => Promise<void>
+  /** Shortens waits for a server that was away; default its own. */
+  readonly serverReturn?: ServerReturn
   readonly env: Readonly<Record<string, string | undefined>>
   readonly staticInterval: Seconds
   readonly retriesMax: number
@@ -45,6 +53,9 @@ type Job = {
   uses: ReadonlySet<string>
 }
 
+const unknownEnd = (): null => null
+const nothingToDo = async (): Promise<void> => undefined
+
 /**
  * Turns recipes into parcels and keeps them fresh. A template is executed again and again: each pass notes what it asked
  * for, what is new is fetched, and a pass in which nothing was missing makes the parcel. A source that no template asks
@@ -58,12 +69,14 @@ export class Obtainer {
   readonly #pure: FunctionTable
   readonly #mounts: KvMounts
   readonly #primed: Map<string, Primed>
-  #client: ApiClient
+  readonly #serverReturn: ServerReturn
+  #identity: Identity
   #isScheduled = false
 
   constructor(options: ObtainerOptions) {
     this.#options = options
-    this.#client = options.client
+    this.#identity = { client: options.client, endsAtMs: options.tokenEndsAtMs ?? unknownEnd }
+    this.#serverReturn = options.serverReturn ?? new ServerReturn(options.world, options.client)
     this.#mounts = new KvMounts(options.world.clock)
     this.#primed = new Map(options.primed)
     this.#pure = new Map([...textFunctions, ...clockFunctions(options.world.clock)])
@@ -74,11 +87,15 @@ export class Obtainer {
     this.#schedule()
   }
 
-  /** A new token: leased values are asked for anew, since their leases end with the old one; the others stay. */
-  setClient(client: ApiClient): void {
-    this.#client = client
+  /**
+   * Another login: what was leased with another token is asked for anew, since it ends with that one; the rest stays,
+   * and all of it when the token is the same.
+   */
+  setClient(client: ApiClient, tokenEndsAtMs: () => number | null = unknownEnd): void {
+    this.#identity = { client, endsAtMs: tokenEndsAtMs }
     for (const dependency of this.#dependencies.values()) {
-      if (dependency.isLeased || dependency.fetched === null || dependency.isFailing) dependency.poke()
+      const isOrphaned = dependency.isLeased && !dependency.isOwnedBy(this.#identity)
+      if (isOrphaned || dependency.fetched === null || dependency.isFailing) dependency.poke()
     }
   }
 
@@ -195,7 +212,9 @@ export class Obtainer {
       query,
       primed,
       world,
-      client: () => this.#client,
+      identity: () => this.#identity,
+      outlive: this.#options.outlive ?? nothingToDo,
+      serverReturn: this.#serverReturn,
       mounts: this.#mounts,
       staticInterval,
       retriesMax,
