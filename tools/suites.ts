@@ -1,5 +1,6 @@
 import { globSync } from 'node:fs'
 import { prepareClients } from '../test/clients/clients.ts'
+import { prepareDebianDatabases } from '../test/databases/debian.ts'
 import { preparePostgres } from '../test/databases/postgres.ts'
 import { type Kind, prepare, unable as unableTo } from '../test/cluster/prepare.ts'
 
@@ -44,6 +45,7 @@ export const suites: Readonly<Record<SuiteName, Suite>> = {
       await cluster('api')(say)
       await prepareClients(say)
       await preparePostgres(say)
+      await prepareDebianDatabases(say)
     },
   },
   pods: {

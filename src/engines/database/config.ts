@@ -6,10 +6,10 @@ import { listOf, pagingFields } from '#backend/listing.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { drop, put } from '#backend/storage.ts'
 import { fault } from '#protocol/fault.ts'
-import { driverOf } from './connections.ts'
+import { DatabaseFailure } from './driver.ts'
 import { rotateRoot } from './rotation.ts'
 import { type Config, configEntries } from './entries.ts'
-import { type DatabaseState, inTurn, row } from './state.ts'
+import { type DatabaseState, failed, inTurn, row, textOf } from './state.ts'
 
 /** What is our own of a body; every other key goes to the database's driver. */
 const own = {
@@ -31,6 +31,9 @@ type Own = {
 }
 
 const isTemplate = (value: string): boolean => /\{\{\s*(username|password)\s*\}\}/.test(value)
+/** Of the connection's own password, by themselves. */
+const enterpriseOnly = ['rotation_period', 'rotation_schedule', 'rotation_window', 'disable_automated_rotation']
+const isSet = (value: Json): boolean => value !== null && value !== '' && value !== 0 && value !== false
 const passwordInUrl = /^(\w+:\/\/[^:@/]*:)([^@]*)(@)/
 
 function parsed(body: JsonObject): { input: Own; sent: ReadonlySet<string>; unknown: readonly string[] } {
@@ -49,11 +52,14 @@ async function write(call: Call<{ name: string }>, state: DatabaseState): Promis
   const { view, world } = state.parts
   return inTurn(state, `config/${name}`, async () => {
     const before = await view.get(configEntries.key(name))
-    const config = merged(call.body, before, world.entropy.uuid())
-    const driver = driverOf(config.pluginName)
-    const connection = await driver.connect(config).catch((error: unknown) => {
-      throw fault('request.invalid', `error creating database object: ${textOf(error)}`)
-    })
+    const config = merged(call.body, before, world.entropy.uuid(), state)
+    const connection = await state
+      .driverOf(config.pluginName)
+      .connect(config, world)
+      .catch((error: unknown) => {
+        if (!(error instanceof DatabaseFailure)) throw error
+        throw fault('request.invalid', `error creating database object: ${textOf(error)}`)
+      })
     try {
       if (config.verifyConnection) await connection.verify(call.signal)
     } catch (error) {
@@ -72,17 +78,19 @@ async function write(call: Call<{ name: string }>, state: DatabaseState): Promis
 const openPasswordWarning =
   'Password found in connection_url, use a templated url to enable root rotation and prevent read access to password information.'
 
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-function merged(body: JsonObject, before: Config | null, generation: string): Config {
+function merged(body: JsonObject, before: Config | null, generation: string, state: DatabaseState): Config {
   const { input, sent, unknown } = parsed(body)
   const keep = <T>(key: keyof Own, value: T, kept: T | undefined): T =>
     sent.has(key) || kept === undefined ? value : kept
   const pluginName = keep('plugin_name', input.plugin_name, before?.pluginName)
   if (pluginName === '') throw fault('request.invalid', 'empty plugin name')
-  const driver = driverOf(pluginName)
+  const driver = state.driverOf(pluginName)
   const details: Record<string, Json> = { ...before?.details }
-  for (const key of unknown) details[key] = body[key]!
+  for (const key of unknown) {
+    if (enterpriseOnly.includes(key) && isSet(body[key]!))
+      throw fault('request.invalid', `"${key}" is not supported: rotate by rotate-root/:name from a timer of yours`)
+    details[key] = body[key]!
+  }
   const sentPassword = details['password']
   delete details['password']
   for (const key of ['username', 'password'] as const) {
@@ -90,7 +98,7 @@ function merged(body: JsonObject, before: Config | null, generation: string): Co
     if (typeof value === 'string' && isTemplate(value))
       throw fault('request.invalid', 'username and/or password cannot contain the template variables')
   }
-  if (details['connection_url'] === '' || (details['connection_url'] === undefined && driver.needsCreationStatements))
+  if (driver.needsUrl && (details['connection_url'] ?? '') === '')
     throw fault('request.invalid', 'error creating database object: connection_url cannot be empty')
   return {
     pluginName,
@@ -110,8 +118,8 @@ function merged(body: JsonObject, before: Config | null, generation: string): Co
   }
 }
 
-function shown(config: Config): Json {
-  const hidden = driverOf(config.pluginName).hidden
+function shown(config: Config, state: DatabaseState): Json {
+  const { hidden } = state.driverOf(config.pluginName)
   const details: Record<string, Json> = {}
   for (const [key, value] of Object.entries(config.details)) {
     if (hidden.includes(key)) continue
@@ -155,9 +163,9 @@ export const configRows = [
       read: {
         access: 'policy',
         summary: 'A connection, without its password.',
-        async handler({ input }, { parts }) {
-          const config = await parts.view.get(configEntries.key(input.name))
-          return config === null ? missing : { kind: 'data', data: shown(config) }
+        async handler({ input }, state) {
+          const config = await state.parts.view.get(configEntries.key(input.name))
+          return config === null ? missing : { kind: 'data', data: shown(config, state) }
         },
       },
       update: { access: 'policy', summary: 'Write a connection.', handler: write },
@@ -186,7 +194,11 @@ export const configRows = [
         summary: 'Close and open a connection anew.',
         async handler({ input, signal }, state) {
           await state.connections.forget(input.name)
-          await state.connections.of(input.name, signal)
+          await state.connections
+            .use(input.name, signal, ({ connection }) => connection.verify(signal))
+            .catch(error => {
+              throw failed('', error)
+            })
           return empty
         },
       },

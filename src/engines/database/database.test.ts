@@ -91,9 +91,9 @@ for (const [rule, path, body, status, text] of [
   [
     'a role with another credential_type',
     'roles/x',
-    { db_name: 'app', credential_type: 'rsa_private_key' },
+    { db_name: 'app', credential_type: 'magic' },
     400,
-    /invalid credential_type "rsa_private_key"/,
+    /invalid credential_type "magic"/,
   ],
   [
     'a role that lives longer than it may',

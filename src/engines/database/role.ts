@@ -6,13 +6,17 @@ import { listOf, pagingFields } from '#backend/listing.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { drop } from '#backend/storage.ts'
 import { fault } from '#protocol/fault.ts'
-import { type Role, roleEntries, staticRoleEntries } from './entries.ts'
+import { planOf, shownPlan } from './credential.ts'
+import { type CredentialPlan, type Role, roleEntries, staticRoleEntries } from './entries.ts'
 import { type DatabaseState, row } from './state.ts'
 
 /** What credentials of both kinds of roles are. */
 export const credentialFields = {
-  credential_type: text({ description: 'password.', fallback: 'password' }),
-  credential_config: stringMap({ description: 'password_policy: the policy by which passwords are made.' }),
+  credential_type: text({ description: 'password, rsa_private_key or client_certificate.', fallback: 'password' }),
+  credential_config: stringMap({
+    description: 'Options of the type: password_policy; key_bits; common_name_template, …',
+    isSecret: true,
+  }),
 } as const
 
 const fields = {
@@ -29,14 +33,15 @@ const fields = {
 
 type RoleCall = Call<Input<typeof fields>>
 
-/** @returns the policy by which passwords are made. @throws Fault for what isn't there */
-export function policyOf(type: string, config: Readonly<Record<string, string>>): string {
-  if (type !== 'password') throw fault('request.invalid', `invalid credential_type "${type}": this server has password`)
-  for (const key of Object.keys(config)) {
-    if (key !== 'password_policy')
-      throw fault('request.invalid', `credential_config validation failed: "${key}" is no option of password`)
-  }
-  return config['password_policy'] ?? ''
+/** What was sent of it over what is kept: another type begins with no options. @throws Fault for what can't be */
+export function mergedPlan(
+  input: { readonly credential_type: string; readonly credential_config: Readonly<Record<string, string>> },
+  sent: ReadonlySet<string>,
+  kept: CredentialPlan | undefined,
+): CredentialPlan {
+  const kind = sent.has('credential_type') || kept === undefined ? input.credential_type : kept.kind
+  const isSame = kept !== undefined && kept.kind === kind
+  return planOf(kind, sent.has('credential_config') || !isSame ? input.credential_config : kept.options)
 }
 
 /** Statements as Vault's clients send them: a list, one text, or a text that holds a JSON list. */
@@ -56,9 +61,6 @@ export function statementsOf(given: readonly string[]): readonly string[] {
 async function write({ input, sent }: RoleCall, { parts }: DatabaseState): Promise<Reply> {
   if ((await parts.view.get(staticRoleEntries.key(input.name))) !== null)
     throw fault('request.invalid', 'Role and Static Role names must be unique')
-  const policy = policyOf(input.credential_type, input.credential_config)
-  const max = input.max_ttl
-  if (max > 0 && input.default_ttl > max) throw fault('request.invalid', 'default_ttl exceeds max_ttl')
   await parts.view.update(roleEntries.key(input.name), now => {
     const keep = <T>(key: keyof typeof fields, value: T, kept: T | undefined): T =>
       sent.has(key) || kept === undefined ? value : kept
@@ -73,19 +75,15 @@ async function write({ input, sent }: RoleCall, { parts }: DatabaseState): Promi
       rollbackStatements: keep('rollback_statements', statementsOf(input.rollback_statements), now?.rollbackStatements),
       renewStatements: keep('renew_statements', statementsOf(input.renew_statements), now?.renewStatements),
       defaultTtl: keep('default_ttl', input.default_ttl, now?.defaultTtl),
-      maxTtl: keep('max_ttl', max, now?.maxTtl),
-      passwordPolicy: keep('credential_config', policy, now?.passwordPolicy),
+      maxTtl: keep('max_ttl', input.max_ttl, now?.maxTtl),
+      credential: mergedPlan(input, sent, now?.credential),
     }
     if (role.dbName === '') throw fault('request.invalid', 'database name is required')
+    if (role.maxTtl > 0 && role.defaultTtl > role.maxTtl) throw fault('request.invalid', 'default_ttl exceeds max_ttl')
     return { entry: role, result: undefined }
   })
   return empty
 }
-
-export const shownCredential = (policy: string): Record<string, Json> => ({
-  credential_type: 'password',
-  ...(policy !== '' && { credential_config: { password_policy: policy } }),
-})
 
 const shown = (role: Role): Json => ({
   db_name: role.dbName,
@@ -95,7 +93,7 @@ const shown = (role: Role): Json => ({
   renew_statements: role.renewStatements,
   default_ttl: role.defaultTtl,
   max_ttl: role.maxTtl,
-  ...shownCredential(role.passwordPolicy),
+  ...shownPlan(role.credential),
 })
 
 export const roleRows = [

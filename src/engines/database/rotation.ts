@@ -1,10 +1,24 @@
-import { instant } from '#ground/base/clock.ts'
+import { type Instant, instant } from '#ground/base/clock.ts'
 import { drop, put } from '#backend/storage.ts'
 import { fault } from '#protocol/fault.ts'
+import { credentialOf, makeMaterial } from './credential.ts'
+import { DatabaseFailure, detail } from './driver.ts'
 import { configEntries, type StaticRole, staticRoleEntries } from './entries.ts'
+import { parseSchedule } from './schedule.ts'
 import { type DatabaseState, failed, inTurn, newPassword } from './state.ts'
 
 export const rotateAlarm = 'rotate'
+
+/** Begun and not finished: looked at again after this, ms. @source openbao rotation.go, the queue's retry */
+const retryMs = 10_000
+/** Looked at again a year later where a schedule never fits. */
+const neverMs = 366 * 86_400_000
+
+/** When a role that was rotated at a time is due next. */
+export function nextRotation(role: Pick<StaticRole, 'rotationPeriod' | 'rotationSchedule'>, from: Instant): Instant {
+  if (role.rotationSchedule === '') return instant(from + role.rotationPeriod * 1000)
+  return parseSchedule(role.rotationSchedule).next(from) ?? instant(from + neverMs)
+}
 
 /**
  * A new password for the connection's own account. It is written down before the database is told, so that at every
@@ -14,62 +28,110 @@ export function rotateRoot(name: string, state: DatabaseState, signal: AbortSign
   const { view, world } = state.parts
   const key = configEntries.key(name)
   return inTurn(state, `config/${name}`, async () => {
-    const { connection, config } = await state.connections.of(name, signal)
-    const username = config.details['username']
-    if (typeof username !== 'string' || username === '')
-      throw fault('backend.failed', 'unable to rotate root credentials: no username in configuration')
-    if (config.password === '')
-      throw fault('backend.failed', 'unable to rotate root credentials: no password in configuration')
-    const password = await newPassword(state.parts, config.passwordPolicy)
-    await view.update(key, now => ({ entry: { ...now!, pendingPassword: password }, result: undefined }))
+    if ((await view.get(key)) === null)
+      throw fault('backend.failed', `failed to find entry for connection with name: "${name}"`)
     try {
-      await connection.setPassword({ username, password, statements: config.rootRotationStatements }, signal)
+      await state.connections.use(name, signal, async ({ connection, config }) => {
+        const username = detail(config.details, 'username')
+        if (username === '') throw new Error('no username in configuration')
+        if (config.password === '') throw new Error('no password in configuration')
+        // One that was meant before may be in force already, or be so soon: no other one can be given safely.
+        const password = config.pendingPassword ?? (await newPassword(state.parts, config.passwordPolicy))
+        await view.update(key, now =>
+          now === null ? { result: null } : { entry: { ...now, pendingPassword: password }, result: null },
+        )
+        const statements = config.rootRotationStatements
+        // Not broken off by the client's going.
+        await connection.setCredential(
+          { username, credential: { kind: 'password', password }, statements },
+          world.signal,
+        )
+        const generation = world.entropy.uuid()
+        await view.update(key, now =>
+          now === null
+            ? { result: null }
+            : { entry: { ...now, password, pendingPassword: null, generation }, result: null },
+        )
+      })
     } catch (error) {
-      // Which of the two is right is found out at the next use.
-      await view.update(key, now => ({ entry: { ...now!, generation: world.entropy.uuid() }, result: undefined }))
       throw failed('unable to rotate root credentials', error)
+    } finally {
+      await state.connections.forget(name)
     }
-    await view.update(key, now => ({
-      entry: { ...now!, password, pendingPassword: null, generation: world.entropy.uuid() },
-      result: undefined,
-    }))
-    await state.connections.forget(name)
   })
 }
 
-/** A new password for the account of a static role; begun again, it gives the one that was meant before. */
-export function rotateStatic(name: string, state: DatabaseState, signal: AbortSignal): Promise<void> {
+/** A new credential for the account of a static role, now. */
+export const rotateNow = (name: string, state: DatabaseState): Promise<void> =>
+  inTurn(state, `static-role/${name}`, async () => {
+    const role = await state.parts.view.get(staticRoleEntries.key(name))
+    if (role !== null) await rotate(name, role, state)
+  })
+
+/** What is due, or was begun. What fails is asked for again by the core, further and further apart, also after a restart. */
+export function onAlarm(name: string, state: DatabaseState): Promise<void> {
+  const { view, world } = state.parts
+  return inTurn(state, `static-role/${name}`, async () => {
+    const role = await view.get(staticRoleEntries.key(name))
+    if (role === null) return
+    const now = world.clock.now()
+    if (role.pending === null && now < role.nextAt) return
+    const isLate = role.rotationWindow > 0 && now > role.nextAt + role.rotationWindow * 1000
+    if (role.pending !== null || !isLate) return rotate(name, role, state)
+    const nextAt = nextRotation(role, now)
+    world.log.warn('a rotation was not done within its window; it waits for the next', { role: name, at: nextAt })
+    await keep(name, { ...role, nextAt }, nextAt, state)
+  })
+}
+
+const keep = (name: string, role: StaticRole, at: Instant, { parts }: DatabaseState): Promise<void> =>
+  parts.view.commit([put(staticRoleEntries.key(name), role)], { alarms: [{ kind: rotateAlarm, id: name, at }] })
+
+/**
+ * Begun again, it gives the credential that was meant before: at every moment that is in force which is kept as the
+ * current or as the pending one. Only within the role's turn.
+ */
+async function rotate(name: string, role: StaticRole, state: DatabaseState): Promise<void> {
+  const { world } = state.parts
+  await state.connections.use(role.dbName, world.signal, async ({ connection, config, driver }) => {
+    if (!driver.credentials.includes(role.credential.kind))
+      throw fault('request.invalid', `unsupported credential_type: "${role.credential.kind}"`)
+    const isSameKind = role.pending?.kind === role.credential.kind
+    const pending =
+      role.pending !== null && isSameKind
+        ? role.pending
+        : await makeMaterial(role.credential, config.passwordPolicy, state.parts)
+    const begun: StaticRole = { ...role, pending }
+    // Should this process end now, the alarm finishes it.
+    await keep(name, begun, instant(world.clock.now() + retryMs), state)
+    const { username, rotationStatements: statements } = role
+    await connection.setCredential({ username, credential: credentialOf(pending), statements }, world.signal)
+    const rotatedAt = world.clock.now()
+    const nextAt = nextRotation(role, rotatedAt)
+    await keep(name, { ...begun, current: pending, pending: null, rotatedAt, nextAt }, nextAt, state)
+  })
+}
+
+/**
+ * A role that is new or was changed. The first rotation belongs to the creation: a role whose account the database
+ * refuses isn't kept; one where no answer came is, since its new password may be in force.
+ */
+export function keepStatic(
+  name: string,
+  change: (now: StaticRole | null) => { role: StaticRole; rotates: boolean },
+  state: DatabaseState,
+): Promise<void> {
   const { view } = state.parts
   const key = staticRoleEntries.key(name)
   return inTurn(state, `static-role/${name}`, async () => {
-    const role = await view.get(key)
-    if (role === null) return
-    const password = role.pendingPassword ?? (await newPassword(state.parts, role.passwordPolicy))
-    await view.update(key, now => ({ entry: { ...now!, pendingPassword: password }, result: undefined }))
-    const { connection } = await state.connections.of(role.dbName, signal)
-    const { username, rotationStatements: statements } = role
-    await connection.setPassword({ username, password, statements }, signal)
-    const rotatedAt = state.parts.world.clock.now()
-    await view.commit([put(key, { ...role, password, pendingPassword: null, rotatedAt })], {
-      alarms: [{ kind: rotateAlarm, id: name, at: instant(rotatedAt + role.rotationPeriod * 1000) }],
-    })
+    const { role, rotates } = change(await view.get(key))
+    if (!rotates) return keep(name, role, role.pending === null ? role.nextAt : state.parts.world.clock.now(), state)
+    try {
+      await rotate(name, role, state)
+    } catch (error) {
+      const isOpen = error instanceof DatabaseFailure && error.kind === 'unknown'
+      if (!isOpen) await view.commit([drop(key)], { alarms: [{ kind: rotateAlarm, id: name, at: null }] })
+      throw failed('error setting credentials', error)
+    }
   })
-}
-
-/** The first rotation belongs to the creation: a role whose account can't be changed isn't kept. */
-export async function createStatic(
-  name: string,
-  role: StaticRole,
-  state: DatabaseState,
-  signal: AbortSignal,
-): Promise<void> {
-  const key = staticRoleEntries.key(name)
-  const retryAt = instant(state.parts.world.clock.now() + role.rotationPeriod * 1000)
-  await state.parts.view.commit([put(key, role)], { alarms: [{ kind: rotateAlarm, id: name, at: retryAt }] })
-  try {
-    await rotateStatic(name, state, signal)
-  } catch (error) {
-    await state.parts.view.commit([drop(key)], { alarms: [{ kind: rotateAlarm, id: name, at: null }] })
-    throw failed('error setting credentials', error)
-  }
 }

@@ -1,22 +1,29 @@
 import { type Parts, rowOf } from '#backend/engine.ts'
 import { defaultPasswordRules, generatePassword, type PasswordPolicies } from '#backend/passwords.ts'
-import { fault } from '#protocol/fault.ts'
+import { Fault, fault } from '#protocol/fault.ts'
 import type { Connections } from './connections.ts'
+import type { DatabaseDriver } from './driver.ts'
 
 /** One mount of the engine. */
 export type DatabaseState = {
   readonly parts: Parts
   readonly connections: Connections
+  /** @throws Fault for a plugin that this server doesn't have */
+  driverOf(plugin: string): DatabaseDriver
   /** One after the other, by the name of a connection or static role. */
   readonly turns: Map<string, Promise<unknown>>
+  /** Names of accounts that are being made. */
+  readonly making: Set<string>
 }
 
 export const row = rowOf<DatabaseState>()
 
-/** What Vault's handlers return as a bare error: 500, with the words of the database. */
-export function failed(lead: string, error: unknown) {
-  const text = error instanceof Error ? error.message : String(error)
-  return fault('backend.failed', lead === '' ? text : `${lead}: ${text}`)
+export const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** What Vault's handlers return as a bare error: 500, with the words of the database. A fault stays what it is. */
+export function failed(lead: string, error: unknown): Fault {
+  if (error instanceof Fault) return error
+  return fault('backend.failed', lead === '' ? textOf(error) : `${lead}: ${textOf(error)}`)
 }
 
 /** A password by the policy, or the default rules. @throws Fault for a policy that isn't there */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fillStatements, postgresDialect, StatementProblem } from './statements.ts'
+import { type Dialect, fillStatements, mysqlDialect, postgresDialect, StatementProblem } from './statements.ts'
 
-const fill = (text: string, name: string, password = 'pw') =>
-  fillStatements(text, { name, username: name, password, expiration: '2026-01-01 00:00:00+0000' }, postgresDialect)
+const fill = (text: string, name: string, password = 'pw', dialect: Dialect = postgresDialect) =>
+  fillStatements(text, { name, username: name, password, expiration: '2026-01-01 00:00:00+0000' }, dialect)
 
 for (const [rule, text, name, want] of [
   ['identifier', 'CREATE ROLE "{{name}}"', 'a"b', ['CREATE ROLE "a""b"']],
@@ -33,6 +33,21 @@ for (const [rule, text, name, want] of [
     ['CREATE FUNCTION f() BEGIN ATOMIC A;B;END;'],
   ],
   ['in a comment nothing is filled in', 'A -- {{name}}\n', 'x\nB', ['A --']],
+  ['comments lie in comments', 'A /* /* ; */ ; */; B', 'x', ['A /* /* ; */ ; */', 'B']],
+  ['a $ in a body is a $', `DO $$ SELECT '{{name}}' $$`, 'a$b', [`DO $$ SELECT 'a$b' $$`]],
+  ['a $ in a name begins no body', 'SELECT a$b$ FROM "{{name}}"; B', 'x', ['SELECT a$b$ FROM "x"', 'B']],
+  [
+    'a body that runs texts takes plain values',
+    `DO $$ BEGIN EXECUTE 'DROP ROLE "{{name}}"'; END $$`,
+    'v-a-1',
+    [`DO $$ BEGIN EXECUTE 'DROP ROLE "v-a-1"'; END $$`],
+  ],
+  [
+    'granting EXECUTE runs no text',
+    `DO $$ BEGIN GRANT EXECUTE ON f TO "{{name}}"; A '{{name}}' $$`,
+    "a'b",
+    [`DO $$ BEGIN GRANT EXECUTE ON f TO "a'b"; A 'a''b' $$`],
+  ],
 ] as const) {
   test(`statements: ${rule}`, () => {
     assert.deepEqual(
@@ -43,7 +58,17 @@ for (const [rule, text, name, want] of [
 }
 
 for (const [rule, text, name] of [
-  ['a $ in a body, which could end it', `DO $$ SELECT '{{name}}' $$`, 'a$$b'],
+  ['a value that would end its body', `DO $$ SELECT '{{name}}' $$`, 'a$$b'],
+  ['one that would end it with what follows', `DO $t$ SELECT '{{name}}t$ $t$`, '$'],
+  ['a quote in a text that is run', `DO $$ BEGIN EXECUTE 'DROP ROLE "{{name}}"'; END $$`, 'a"b'],
+  ['a second name in a text that is run', `DO $$ BEGIN EXECUTE 'DROP ROLE {{name}}'; END $$`, 'a,b'],
+  ['a quote in a body that is a literal', `DO 'BEGIN DROP ROLE {{name}}; END'`, "a'b"],
+  ['a backslash after U&', `SELECT U&'{{name}}'`, 'a\\0027'],
+  ['a word that would become a prefix', `SELECT {{name}}'x'`, 'E'],
+  ['a word that would become a tag', 'SELECT ${{name}}$', 'a'],
+  ['what would need quotes within a word', 'CREATE ROLE app_{{name}}', 'a b'],
+  ['a quote in a body of another language', 'DO $$ plpy.execute("DROP ROLE {{name}}") $$ LANGUAGE plpython3u', 'a"b'],
+  ['a comment without its end', 'A /* b', 'a'],
   ['a zero character', `SELECT '{{name}}'`, 'a\0b'],
   ['a literal without its end', `SELECT '{{name}}`, 'a'],
   ['a body without its end', 'DO $$ A', 'a'],
@@ -53,9 +78,54 @@ for (const [rule, text, name] of [
   })
 }
 
+const mysql = mysqlDialect('STRICT_TRANS_TABLES')
+for (const [rule, text, name, want, dialect] of [
+  [
+    'a literal escapes quotes and backslashes',
+    "CREATE USER '{{name}}'@'%'",
+    "a'\\b",
+    ["CREATE USER 'a''\\\\b'@'%'"],
+    mysql,
+  ],
+  ['so does one in double quotes', 'SELECT "{{name}}"', 'a"\'\\', ['SELECT "a""\'\\\\"'], mysql],
+  ['a name stands in backticks', 'DROP USER `{{name}}`', 'a`b"', ['DROP USER `a``b"`'], mysql],
+  ['a bare name gets them', "DROP USER {{name}}@'%'", 'a b', ["DROP USER `a b`@'%'"], mysql],
+  [
+    'ANSI_QUOTES makes double quotes stand around names',
+    'DROP USER "{{name}}"',
+    'a"\\',
+    ['DROP USER "a""\\"'],
+    mysqlDialect('ANSI_QUOTES'),
+  ],
+  [
+    'NO_BACKSLASH_ESCAPES leaves backslashes',
+    "A '{{name}}'",
+    "\\'",
+    ["A '\\'''"],
+    mysqlDialect('NO_BACKSLASH_ESCAPES'),
+  ],
+  ['a $ is nothing special', "A $$ ; B '{{name}}'", "x'", ['A $$', "B 'x'''"], mysql],
+  ['# begins a comment', "A # ; '{{name}}\n; B", 'x', ["A # ; '", 'B'], mysql],
+  ['two hyphens only with a blank after them', "A --1; B -- ;'", 'x', ['A --1', "B -- ;'"], mysql],
+  ['comments do not lie in comments', 'A /* /* ; */; B', 'x', ['A /* /* ; */', 'B'], mysql],
+] as const) {
+  test(`statements of mysql: ${rule}`, () => {
+    assert.deepEqual(fill(text, name, 'pw', dialect), want)
+  })
+}
+
+for (const [rule, text, name] of [
+  ['a quote in a text that is prepared', "SET @s = 'DROP USER {{name}}'; PREPARE s FROM @s", "a'b"],
+  ['a quote in a comment that is run', 'A /*! DROP USER {{name}} */', "a'b"],
+] as const) {
+  test(`statements of mysql: refused is ${rule}`, () => {
+    assert.throws(() => fill(text, name, 'pw', mysql), StatementProblem)
+  })
+}
+
 test('statements: what is refused does not show the value', () => {
   assert.throws(
-    () => fill(`DO $$ SELECT '{{password}}' $$`, 'a', 's3cr$t'),
-    error => error instanceof StatementProblem && !error.message.includes('s3cr$t'),
+    () => fill(`DO $$ SELECT '{{password}}' $$`, 'a', 's3cr$$t'),
+    error => error instanceof StatementProblem && !error.message.includes('s3cr'),
   )
 })

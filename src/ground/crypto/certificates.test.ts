@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
 import { type Instant, instant } from '#ground/base/clock.ts'
 import { seededEntropy } from '#ground/base/entropy.ts'
 import { CertificateError, chainFault, inspectCertificate, splitPem } from './certificates.ts'
+import { Secret } from '#ground/base/secret.ts'
 import { issueAuthority, issueLeaf } from './issue-certificate.ts'
 
 const world = { entropy: seededEntropy(3) }
@@ -46,6 +47,33 @@ test('certificate: usage says what a leaf is for', () => {
   const both = issueLeaf(world, authority, { commonName: 'node', ...year, usage: 'both' })
   assert.deepEqual(usage(both.certificate), ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2'])
 })
+
+const pairs = {
+  rsa: generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  p384: generateKeyPairSync('ec', { namedCurve: 'secp384r1' }),
+  ed25519: generateKeyPairSync('ed25519'),
+}
+for (const [type, bits] of [
+  ['rsa', undefined],
+  ['rsa', 512],
+  ['p384', undefined],
+  ['p384', 256],
+  ['ed25519', undefined],
+] as const) {
+  test(`certificate: an authority with a key of type ${type} signs keys of every type (${bits ?? 'its own hash'})`, () => {
+    const { publicKey, privateKey } = pairs[type]
+    // The name of one that is there already; its key is another.
+    const key = new Secret(privateKey.export({ type: 'pkcs8', format: 'pem' }) as string)
+    const signer = { certificate: authority.certificate, key }
+    for (const pair of Object.values(pairs)) {
+      const request = { commonName: 'user', ...year, usage: 'client', pair } as const
+      const made = issueLeaf(world, signer, { ...request, ...(bits !== undefined && { signatureBits: bits }) })
+      const parsed = new X509Certificate(made.certificate)
+      assert.ok(parsed.verify(publicKey))
+      assert.ok(parsed.checkPrivateKey(pair.privateKey))
+    }
+  })
+}
 
 test('certificate: an address that is none is refused', () => {
   const request = { commonName: 'x', ...year, ipAddresses: ['10.0.0'], usage: 'server' } as const

@@ -1,5 +1,5 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
-import { BitString, fromBER, Integer, OctetString, Utf8String } from 'asn1js'
+import { BitString, fromBER, Integer, Null, OctetString, Utf8String } from 'asn1js'
 import {
   AlgorithmIdentifier,
   AttributeTypeAndValue,
@@ -22,7 +22,7 @@ import type { Entropy } from '#ground/base/entropy.ts'
 import { Secret } from '#ground/base/secret.ts'
 import { parseIp } from '#ground/text/cidr.ts'
 
-/** A certificate with its ECDSA P-256 key, both PEM (the key as PKCS #8). */
+/** A certificate with its key, both PEM (the key as PKCS #8). */
 export type IssuedCertificate = { readonly certificate: string; readonly key: Secret }
 
 export type Validity = {
@@ -39,7 +39,13 @@ export type LeafRequest = Validity & {
   readonly ipAddresses?: readonly string[]
   /** `server`: TLS server authentication; `client`; `both`. */
   readonly usage: 'server' | 'client' | 'both'
+  /** Default: a new ECDSA P-256 pair. Making an RSA pair takes too long to be done here. */
+  readonly pair?: { readonly publicKey: KeyObject; readonly privateKey: KeyObject }
+  /** Of the hash that is signed; default: what fits the authority's key. Ed25519 has its own. */
+  readonly signatureBits?: SignatureBits
 }
+
+export type SignatureBits = 256 | 384 | 512
 
 type World = { readonly entropy: Entropy }
 
@@ -56,16 +62,19 @@ export function issueAuthority(world: World, request: AuthorityRequest): IssuedC
   return finish(certificate, pair.privateKey, pair.privateKey)
 }
 
-/** Makes a key and a leaf for it, signed by the authority. @throws RangeError for an address that isn't one. */
+/**
+ * Makes a leaf, signed by the authority, whose key may be RSA, ECDSA or Ed25519.
+ * @throws RangeError for an address that isn't one, and for an authority's key of another kind
+ */
 export function issueLeaf(world: World, authority: IssuedCertificate, request: LeafRequest): IssuedCertificate {
-  const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const pair = request.pair ?? generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const authorityKey = createPrivateKey(authority.key.reveal('sign a leaf'))
   const purposes = { server: ['1.3.6.1.5.5.7.3.1'], client: ['1.3.6.1.5.5.7.3.2'] }
   const usages = request.usage === 'both' ? [...purposes.server, ...purposes.client] : purposes[request.usage]
   const authorityId = new OctetString({ valueHex: keyId(createPublicKey(authorityKey)) })
   const extensions = [
     extension('2.5.29.19', true, new BasicConstraints({ cA: false }).toSchema().toBER()),
-    keyUsage('leaf'),
+    keyUsage(request.pair === undefined ? 'leaf' : 'signature'),
     extension('2.5.29.37', false, new ExtKeyUsage({ keyPurposes: usages }).toSchema().toBER()),
     extension('2.5.29.14', false, new OctetString({ valueHex: keyId(pair.publicKey) }).toBER()),
     extension('2.5.29.35', false, new AuthorityKeyIdentifier({ keyIdentifier: authorityId }).toSchema().toBER()),
@@ -74,7 +83,7 @@ export function issueLeaf(world: World, authority: IssuedCertificate, request: L
   if (names.length > 0) extensions.push(extension('2.5.29.17', false, new GeneralNames({ names }).toSchema().toBER()))
   const certificate = draft(world, request, pair.publicKey, extensions)
   certificate.issuer = parseCertificate(authority.certificate).subject
-  return finish(certificate, authorityKey, pair.privateKey)
+  return finish(certificate, authorityKey, pair.privateKey, request.signatureBits)
 }
 
 function alternativeNames(request: LeafRequest): GeneralName[] {
@@ -105,17 +114,47 @@ function draft(
   return certificate
 }
 
-function finish(certificate: Certificate, signer: KeyObject, own: KeyObject): IssuedCertificate {
-  // ecdsa-with-SHA256 (RFC 5758 section 3.2). Signed by node:crypto: WebCrypto is asynchronous and 50 times slower.
-  const algorithm = new AlgorithmIdentifier({ algorithmId: '1.2.840.10045.4.3.2' })
+function finish(
+  certificate: Certificate,
+  signer: KeyObject,
+  own: KeyObject,
+  signatureBits?: SignatureBits,
+): IssuedCertificate {
+  const { algorithmId, hash } = signatureOf(signer, signatureBits)
+  // Only RSA's has parameters, and they are NULL (RFC 4055 section 5, RFC 5758 section 3.2, RFC 8410 section 3).
+  const isRsa = signer.asymmetricKeyType === 'rsa'
+  const algorithm = new AlgorithmIdentifier({ algorithmId, ...(isRsa && { algorithmParams: new Null() }) })
   certificate.signature = algorithm
   certificate.signatureAlgorithm = algorithm
   const tbs = certificate.encodeTBS().toBER()
-  const signature = sign('sha256', new Uint8Array(tbs), { key: signer, dsaEncoding: 'der' })
+  // By node:crypto: WebCrypto is asynchronous and 50 times slower.
+  const signature = sign(hash, new Uint8Array(tbs), { key: signer, dsaEncoding: 'der' })
   certificate.signatureValue = new BitString({ valueHex: tight(signature) })
   return {
     certificate: toPem('CERTIFICATE', certificate.toSchema(true).toBER()),
-    key: new Secret(own.export({ type: 'pkcs8', format: 'pem' })),
+    key: new Secret(own.export({ type: 'pkcs8', format: 'pem' }) as string),
+  }
+}
+
+const rsaSignatures = { 256: '1.2.840.113549.1.1.11', 384: '1.2.840.113549.1.1.12', 512: '1.2.840.113549.1.1.13' }
+const ecdsaSignatures = { 256: '1.2.840.10045.4.3.2', 384: '1.2.840.10045.4.3.3', 512: '1.2.840.10045.4.3.4' }
+const curveBits: Readonly<Record<string, SignatureBits>> = { prime256v1: 256, secp384r1: 384, secp521r1: 512 }
+
+function signatureOf(
+  signer: KeyObject,
+  asked: SignatureBits | undefined,
+): { algorithmId: string; hash: string | null } {
+  const curve = signer.asymmetricKeyDetails?.namedCurve ?? ''
+  const bits = asked ?? curveBits[curve] ?? 256
+  switch (signer.asymmetricKeyType) {
+    case 'rsa':
+      return { algorithmId: rsaSignatures[bits], hash: `sha${bits}` }
+    case 'ec':
+      return { algorithmId: ecdsaSignatures[bits], hash: `sha${bits}` }
+    case 'ed25519':
+      return { algorithmId: '1.3.101.112', hash: null }
+    default:
+      throw new RangeError(`a key of type ${signer.asymmetricKeyType ?? 'unknown'} signs no certificates here`)
   }
 }
 
@@ -141,9 +180,13 @@ function extension(extnID: string, critical: boolean, value: ArrayBuffer): Exten
   return new Extension({ extnID, critical, extnValue: value })
 }
 
-function keyUsage(kind: 'sign' | 'leaf'): Extension {
+function keyUsage(kind: 'sign' | 'leaf' | 'signature'): Extension {
   // Bits from the left: digitalSignature 0, keyAgreement 4, keyCertSign 5, cRLSign 6.
-  const bits = kind === 'sign' ? { byte: 0x06, unused: 1 } : { byte: 0x88, unused: 3 }
+  const bits = {
+    sign: { byte: 0x06, unused: 1 },
+    leaf: { byte: 0x88, unused: 3 },
+    signature: { byte: 0x80, unused: 7 },
+  }[kind]
   const value = new BitString({ valueHex: Uint8Array.of(bits.byte).buffer, unusedBits: bits.unused })
   return extension('2.5.29.15', true, value.toBER())
 }
