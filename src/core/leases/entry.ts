@@ -31,6 +31,11 @@ export type LeaseEntry = {
   readonly error: string | null
 }
 
+/** How a revocation went: `failed` is tried again by itself, unless it is `irrevocable`. */
+export type RevokeResult =
+  | { readonly kind: 'revoked' }
+  | { readonly kind: 'failed' | 'irrevocable'; readonly entry: LeaseEntry; readonly error: string }
+
 export const leaseCodec: Codec<LeaseEntry> = { prefix: 'id/', encode: jsonBytes.encode, decode: jsonBytes.decode }
 /** `of/<token>/<last segment of the id>`: the leases that end with a token. */
 export const ownedCodec: Codec<{ readonly id: string }> = {

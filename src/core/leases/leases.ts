@@ -12,7 +12,8 @@ import type { Census, Counted } from './census.ts'
 import type { DueIndex } from './due-index.ts'
 import type { Due } from './due-lane.ts'
 import type { EffectRoom } from './effects.ts'
-import { irrevocableCodec, type LeaseEntry, leaseCodec, ownedCodec } from './entry.ts'
+import { irrevocableCodec, type LeaseEntry, leaseCodec, ownedCodec, type RevokeResult } from './entry.ts'
+import { sweep } from './sweep.ts'
 import { calculateTtl } from './ttl.ts'
 
 export type LeasesOptions = {
@@ -45,11 +46,6 @@ export type LeaseAsk = {
 }
 
 export type LeaseGranted = { readonly entry: LeaseEntry; readonly warnings: readonly string[] }
-
-/** How a revocation went: `failed` is tried again by itself, unless it is `irrevocable`. */
-export type RevokeResult =
-  | { readonly kind: 'revoked' }
-  | { readonly kind: 'failed' | 'irrevocable'; readonly entry: LeaseEntry; readonly error: string }
 
 const leaseDue = 'lease'
 const endedDue = 'ended'
@@ -229,42 +225,12 @@ export class Leases {
 
   /** Before a mount goes: all its leases end. @throws Fault when one can't be revoked; the mount stays, then. */
   async endOfMount(accessor: string, path: string, signal: AbortSignal): Promise<void> {
-    await this.endBelow(path, signal, result => {
+    const end = async (id: string): Promise<void> => {
+      const result = await this.revoke(id, signal)
       if (result.kind === 'revoked') return
-      throw fault('request.invalid', `failed to revoke "${result.entry.id}" (${accessor}): ${result.error}`)
-    })
-  }
-
-  /**
-   * Ends all leases below a prefix that ends in `/`, some at once. Each is revoked for good before the next page is
-   * read, so that it can be broken off and begun again; `told` hears of each, and what it throws ends the walk.
-   */
-  async endBelow(prefix: string, signal: AbortSignal, told: (result: RevokeResult, id: string) => void): Promise<void> {
-    let after: string | undefined
-    for (;;) {
-      const ids = await this.below(prefix, after, pageSize)
-      if (ids.length === 0) return
-      const queue = [...ids]
-      const crew = Array.from({ length: Math.min(width, queue.length) }, async () => {
-        for (let id = queue.shift(); id !== undefined; id = queue.shift()) {
-          signal.throwIfAborted()
-          told(await this.revoke(id, signal), id)
-        }
-      })
-      await Promise.all(crew)
-      after = ids.at(-1)
+      throw fault('request.invalid', `failed to revoke "${id}" (${accessor}): ${result.error}`)
     }
-  }
-
-  /** All below a prefix that ends in `/` end now, durably; revocation follows by itself. */
-  async expireBelow(prefix: string, signal: AbortSignal): Promise<void> {
-    for (let after: string | undefined; ; ) {
-      const ids = await this.below(prefix, after, pageSize)
-      if (ids.length === 0) return
-      signal.throwIfAborted()
-      await Promise.all(ids.map(id => this.expire(id)))
-      after = ids.at(-1)
-    }
+    await sweep(this, path, { after: null, end, isEnough: () => false, signal })
   }
 
   /**

@@ -2,6 +2,7 @@ import { anything, bool } from '#ground/fields/kit.ts'
 import type { Engine } from '#backend/engine.ts'
 import { auditRows } from './audit.ts'
 import { capabilityRows } from './capabilities.ts'
+import { forecastRow } from './forecast.ts'
 import { leaseRows } from './leases.ts'
 import { mountRows } from './mounts.ts'
 import { noticeRows } from './notices.ts'
@@ -56,6 +57,7 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
       ...policyRows,
       ...passwordPolicyRows,
       ...leaseRows,
+      forecastRow,
       ...quotaRows,
       ...capabilityRows,
       ...auditRows,

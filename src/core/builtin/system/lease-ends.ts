@@ -1,7 +1,11 @@
-import type { Leases, RevokeResult } from '#core/leases/leases.ts'
+import type { Clock } from '#ground/base/clock.ts'
+import type { TokenKey } from '#backend/engine.ts'
+import type { RevokeResult } from '#core/leases/entry.ts'
+import type { Leases } from '#core/leases/leases.ts'
+import { nothingSwept, type Swept, sweep } from '#core/leases/sweep.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
 import { fault } from '#protocol/fault.ts'
-import { findTokenLease, tokenLeasesBelow } from './token-leases.ts'
+import { findTokenLease, tokenLeasePage } from './token-leases.ts'
 
 type Rooms = { readonly leases: Leases; readonly tokens: Tokens }
 
@@ -19,48 +23,108 @@ export async function endOne(
   if (result.kind !== 'revoked') throw fault('request.invalid', `failed to revoke entry: ${result.error}`)
 }
 
+/** Some of what is asked for, so that one may see how far it is; the next call goes on behind it. */
+export type Batch = {
+  /** About how many. */
+  readonly most: number
+  /** `next` of the call before; empty: from the beginning. */
+  readonly after: string
+}
+
 export type EndBelow = {
   /** What can't be revoked is forgotten: its account may stay behind. */
   readonly isForced: boolean
   /** Wait until they are gone; else they are only marked, durably, and end by themselves. */
   readonly isSync: boolean
+  /** null: all. */
+  readonly batch: Batch | null
+  readonly clock: Pick<Clock, 'now'>
   readonly signal: AbortSignal
 }
+
+/** `next` null: nothing is left. */
+export type Ended = Pick<Swept, 'ended' | 'failed' | 'first'> & { readonly next: string | null }
+
+/** ms for which a batch begins with more: it is told of soon, and well within a request's time. */
+const batchMs = 15_000
 
 /**
  * Ends every lease and token below a path, or the one lease that it names. Those that can't be revoked don't keep the
  * others from it. Broken off, it has done a part, and another call goes on.
- * @throws Fault that counts what could not be revoked, or 503 when the time was too short: clients call again by
- * themselves
+ * @throws Fault 503 when the time was too short: clients call again by themselves
  */
-export async function endBelow(rooms: Rooms, prefix: string, ask: EndBelow): Promise<void> {
-  const { leases, tokens } = rooms
-  if (!prefix.endsWith('/') && (await isOne(rooms, prefix))) return endNamed(rooms, prefix, ask)
+export async function endBelow(rooms: Rooms, prefix: string, ask: EndBelow): Promise<Ended> {
+  if (!prefix.endsWith('/') && (await isOne(rooms, prefix))) {
+    await endNamed(rooms, prefix, ask)
+    return { ended: 1, failed: 0, first: null, next: null }
+  }
   const folder = prefix.endsWith('/') ? prefix : `${prefix}/`
-  let ended = 0
-  const failures: Extract<RevokeResult, { kind: 'failed' | 'irrevocable' }>[] = []
+  const swept = nothingSwept()
   try {
-    for await (const { key } of tokenLeasesBelow(tokens, folder)) {
-      ask.signal.throwIfAborted()
-      await tokens.revoke(key)
-      ended++
-    }
-    if (!ask.isSync) return await leases.expireBelow(folder, ask.signal)
-    await leases.endBelow(folder, ask.signal, result => {
-      if (result.kind === 'revoked') ended++
-      else failures.push(result)
-    })
+    return await sweepBoth(rooms, folder, ask, swept)
   } catch (error) {
     if (!ask.signal.aborted) throw error
-    throw fault('server.unready', `${ended} leases were revoked in the time of a request; call again to go on`)
+    throw fault('server.unready', `${swept.ended} leases were revoked in the time of a request; call again to go on`)
   }
-  if (ask.isForced) for (const { entry } of failures) await leases.forget(entry.id)
-  else if (failures.length > 0) {
-    const { entry, error } = failures[0]!
-    throw fault(
-      'request.invalid',
-      `failed to revoke "${entry.id}" (${failures.length} of ${failures.length + ended}): ${error}`,
-    )
+}
+
+/** @throws Fault that counts what could not be revoked. */
+export function checkEnded({ ended, failed, first }: Ended): void {
+  if (first === null) return
+  const text = `failed to revoke "${first.id}" (${failed} of ${failed + ended}): ${first.error}`
+  throw fault('request.invalid', text)
+}
+
+const cursors = { token: 'token:', lease: 'lease:' } as const
+
+async function sweepBoth(rooms: Rooms, folder: string, ask: EndBelow, swept: Swept): Promise<Ended> {
+  const { leases } = rooms
+  const { batch, clock, isForced, isSync, signal } = ask
+  const from = batch?.after ?? ''
+  if (from !== '' && !Object.values(cursors).some(kind => from.startsWith(kind))) {
+    throw fault('request.invalid', '"after" must be the "next" of the call before')
+  }
+  const until = clock.now() + batchMs
+  const isEnough = ({ ended, failed }: Swept): boolean =>
+    batch !== null && (ended + failed >= batch.most || clock.now() >= until)
+  if (!from.startsWith(cursors.lease)) {
+    const next = await endTokens(rooms.tokens, folder, from.slice(cursors.token.length), { signal, isEnough, swept })
+    if (next !== null) return { ...swept, next: cursors.token + next }
+  }
+  const end = async (id: string): Promise<RevokeResult | void> => {
+    if (!isSync) return leases.expire(id)
+    const result = await leases.revoke(id, signal)
+    if (!isForced || result.kind === 'revoked') return result
+    return leases.forget(id)
+  }
+  const after = from.startsWith(cursors.lease) ? from.slice(cursors.lease.length) : null
+  const { last, ...counts } = await sweep(leases, folder, { after, end, isEnough, signal }, swept)
+  return { ...counts, next: last === null ? null : cursors.lease + last }
+}
+
+type TokenAsk = {
+  readonly signal: AbortSignal
+  readonly isEnough: (swept: Swept) => boolean
+  readonly swept: Swept
+}
+
+/** Tokens are dead at once, and cost no system outside. @returns the key up to which all is done; null = all */
+async function endTokens(
+  tokens: Tokens,
+  folder: string,
+  from: string,
+  { signal, isEnough, swept }: TokenAsk,
+): Promise<TokenKey | null> {
+  for (let after = from === '' ? null : (from as TokenKey); ; ) {
+    const page = await tokenLeasePage(tokens, folder, after)
+    for (const { key } of page.leases) {
+      signal.throwIfAborted()
+      await tokens.revoke(key)
+      swept.ended++
+    }
+    if (page.next === null) return null
+    after = page.next
+    if (isEnough(swept)) return after
   }
 }
 

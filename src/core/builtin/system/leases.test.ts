@@ -252,3 +252,124 @@ test('leases: lookup and renewal are for everybody, lists and prefixes ask for s
   assert.equal(await status('PUT', 'sys/leases/revoke-force/accounts'), 403)
   assert.equal(await status('GET', 'sys/leases?type=irrevocable'), 403)
 })
+
+type Part = { ended: number; failed: number; error: string | null; next: string | null }
+
+async function inParts(server: TestServer, path: string, more: Record<string, Json> = {}): Promise<readonly Part[]> {
+  const parts: Part[] = []
+  for (let after = ''; parts.length < 100; ) {
+    const answer = await server.ask('PUT', path, { body: { batch: 20, after, ...more } })
+    assert.equal(answer.status, 200, answer.errors.join())
+    const part = answer.data as Part
+    parts.push(part)
+    if (part.next === null) return parts
+    after = part.next
+  }
+  return parts
+}
+
+test('leases/revoke-prefix: in parts that say how far it is, what fails is met once', async () => {
+  await using run = await open()
+  for (let i = 0; i < 90; i++) await run.take('ttl=3600')
+  const [first] = (await keys(run.server, 'accounts/creds/app')) as string[]
+  const entry = (await run.server.house.leases.get(`accounts/creds/app/${first}`))!
+  run.outside.refuses = (entry.internal as { name: string }).name
+  const parts = await inParts(run.server, 'sys/leases/revoke-prefix/accounts')
+  assert.ok(parts.length >= 3, `${parts.length} parts`)
+  assert.equal(
+    parts.reduce((sum, part) => sum + part.ended, 0),
+    89,
+  )
+  assert.deepEqual([parts.at(-1)!.failed, parts[0]!.failed], [0, 1])
+  assert.equal(parts[0]!.error, `${entry.id}: it is in use`)
+  assert.equal(run.outside.accounts.size, 1)
+})
+
+test('leases/revoke-prefix: in parts, begun again after it was broken off, it goes on with what is left', async () => {
+  await using run = await open()
+  for (let i = 0; i < 60; i++) await run.take('ttl=3600')
+  await run.server.ask('PUT', 'sys/leases/revoke-prefix/accounts', { body: { batch: 20 } })
+  const left = run.outside.accounts.size
+  assert.ok(left > 0 && left < 60, `${left} left`)
+  await run.server.restart()
+  await inParts(run.server, 'sys/leases/revoke-prefix/accounts')
+  assert.equal(run.outside.accounts.size, 0)
+})
+
+test('leases/revoke-prefix: tokens in parts, too', async () => {
+  await using run = await open()
+  const tokens: string[] = []
+  for (let i = 0; i < 250; i++) tokens.push(await newToken(run.server))
+  await run.take()
+  const parts = await inParts(run.server, 'sys/leases/revoke-prefix/auth/token')
+  assert.equal(
+    parts.reduce((sum, part) => sum + part.ended, 0),
+    250,
+  )
+  assert.equal((await run.server.ask('GET', 'auth/token/lookup-self', { token: tokens[99]! })).status, 403)
+  assert.equal(run.outside.accounts.size, 1)
+})
+
+test('leases/revoke-prefix: a system that hangs ends a part early, and the next one goes on behind it', async () => {
+  await using run = await open()
+  for (let i = 0; i < 40; i++) await run.take('ttl=3600')
+  run.outside.hangs.set('drop', new Promise<void>(() => undefined))
+  const asked = run.server.ask('PUT', 'sys/leases/revoke-prefix/accounts', { body: { batch: 40 } })
+  for (let i = 0; i < 4; i++) await run.server.world.clock.advance(20_000)
+  const { status, data } = await asked
+  const { failed, error, next } = data as Part
+  assert.deepEqual([status, failed], [200, 16])
+  assert.match(error!, /no answer within 60 s/)
+  run.outside.hangs.clear()
+  const rest = await run.server.ask('PUT', 'sys/leases/revoke-prefix/accounts', { body: { batch: 40, after: next } })
+  assert.deepEqual(rest.data, { ended: 24, failed: 0, error: null, next: null })
+})
+
+test('leases/revoke-prefix: with sync=false all is marked in the store when the answer comes, and goes on after a crash', async () => {
+  await using run = await open()
+  for (let i = 0; i < 150; i++) await run.take('ttl=3600')
+  run.outside.failures.set('drop', new Error('down'))
+  const { status } = await run.server.ask('PUT', 'sys/leases/revoke-prefix/accounts', { body: { sync: false } })
+  assert.equal(status, 202)
+  run.outside.failures.clear()
+  await run.server.restart()
+  await run.server.world.clock.advance(120_000)
+  assert.equal(run.outside.accounts.size, 0)
+})
+
+for (const [what, body, text] of [
+  ['a negative batch', { batch: -1 }, '"batch" must be a number above 0'],
+  ['an after of nowhere', { batch: 1, after: 'x' }, '"after" must be the "next" of the call before'],
+] as const) {
+  test(`leases/revoke-prefix: refused is ${what}`, async () => {
+    await using run = await open()
+    const { status, errors } = await run.server.ask('PUT', 'sys/leases/revoke-prefix/accounts', { body })
+    assert.deepEqual([status, errors], [400, [text]])
+  })
+}
+
+test('leases/forecast: what the rate of a mount comes to, its roles, logins and quotas', async () => {
+  await using run = await open()
+  await run.server.ask('POST', 'sys/quotas/lease-count/db', { body: { max_leases: 100, path: 'accounts' } })
+  for (let i = 0; i < 30; i++) {
+    await run.take('ttl=3600', i % 3 === 0 ? 'web' : 'app')
+    await run.server.world.clock.advance(10_000)
+  }
+  await newToken(run.server)
+  const { status, data } = await run.server.ask('GET', 'sys/leases/forecast')
+  assert.equal(status, 200)
+  const { mounts, quotas } = data as Record<string, Record<string, Record<string, Json>>>
+  const { roles, ...accounts } = mounts!['accounts/']!
+  assert.deepEqual(accounts, {
+    leases: 30,
+    leases_per_hour: 360,
+    ttl: 3600,
+    forecast: 360,
+    forecast_if_renewed: 276_480,
+  })
+  assert.deepEqual(Object.keys(roles as object).sort(), ['app', 'web'])
+  assert.equal(mounts!['auth/token/']!['leases'], 1)
+  assert.deepEqual([quotas!['db']!['max_leases'], quotas!['db']!['full_in']], [100, 764])
+  const below = await run.server.ask('GET', 'sys/leases/forecast?prefix=auth')
+  assert.deepEqual(Object.keys((below.data as { mounts: object }).mounts), ['auth/token/'])
+})

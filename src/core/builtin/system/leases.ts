@@ -1,5 +1,5 @@
 import type { Instant, Seconds } from '#ground/base/clock.ts'
-import { bool, captured, durationSeconds, text } from '#ground/fields/kit.ts'
+import { bool, captured, durationSeconds, int, text } from '#ground/fields/kit.ts'
 import { compareUtf8 } from '#ground/text/compare.ts'
 import type { Json } from '#ground/text/json.ts'
 import { formatRfc3339Nano } from '#ground/text/time.ts'
@@ -7,7 +7,7 @@ import type { Call } from '#backend/call.ts'
 import { pagingFields } from '#backend/listing.ts'
 import { empty, type Reply } from '#backend/reply.ts'
 import { fault } from '#protocol/fault.ts'
-import { endBelow, endOne } from './lease-ends.ts'
+import { checkEnded, endBelow, endOne } from './lease-ends.ts'
 import { row, type SystemRow, type SystemState } from './state.ts'
 import { findTokenLease, isTokenLeaseId, tokenLeasesBelow } from './token-leases.ts'
 
@@ -61,6 +61,8 @@ async function lookup(call: Call<{ lease_id: string }>, state: SystemState): Pro
 
 const namesMax = 100_000
 const pageSize = 1_000
+/** Leases that one call of a revocation in parts takes at most. */
+const batchMax = 10_000
 
 /** One level below a prefix, engines' leases and tokens together. */
 async function list(
@@ -105,12 +107,24 @@ async function revoke(call: Call<IdInput & { sync: boolean }>, state: SystemStat
   return call.input.sync ? empty : accepted
 }
 
+type BelowInput = { readonly prefix: string; readonly sync: boolean; readonly batch: number; readonly after: string }
+
 const revokeBelow =
   (isForced: boolean) =>
-  async ({ input, signal }: Call<{ prefix: string; sync: boolean }>, state: SystemState): Promise<Reply> => {
+  async ({ input, signal }: Call<BelowInput>, state: SystemState): Promise<Reply> => {
     if (input.prefix === '') throw fault('request.invalid', 'a prefix must be specified')
-    await endBelow(state.house(), input.prefix, { isForced, isSync: input.sync || isForced, signal })
-    return input.sync || isForced ? empty : accepted
+    if (input.batch < 0) throw fault('request.invalid', '"batch" must be a number above 0')
+    const isSync = input.sync || isForced
+    const batch = input.batch === 0 ? null : { most: Math.min(input.batch, batchMax), after: input.after }
+    const { clock } = state.world
+    const done = await endBelow(state.house(), input.prefix, { isForced, isSync, batch, clock, signal })
+    if (batch !== null) {
+      const { ended, failed, first, next } = done
+      const error = first === null ? null : `${first.id}: ${first.error}`
+      return { kind: 'data', data: { ended, failed, error, next } }
+    }
+    checkEnded(done)
+    return isSync ? empty : accepted
   }
 
 const listedDefault = 10_000
@@ -203,6 +217,8 @@ const prefixRow = (path: string, isForced: boolean): SystemRow =>
     fields: {
       prefix: captured('Path that the leases lie below, or one lease.'),
       sync: bool({ description: 'Answer once all are gone.', fallback: true }),
+      batch: int({ description: 'Ours: end about so many and say how far it is; 0 = all.' }),
+      after: text({ description: 'Ours, with batch: "next" of the call before.' }),
     },
     operations: {
       update: {

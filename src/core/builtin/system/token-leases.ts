@@ -23,22 +23,35 @@ export async function findTokenLease(tokens: Tokens, id: string): Promise<TokenL
   return isIt ? leaseOf(key, entry) : null
 }
 
+/** Do any tokens lie below it? They are made by auth methods. */
+export const mayHoldTokens = (prefix: string): boolean => prefix.startsWith('auth/') || 'auth/'.startsWith(prefix)
+
 /**
- * Every token that ends by itself and was made below a path; in pages, since there is no index of them: an incident's
- * tool, not a hot path.
+ * Tokens that end by themselves and were made below a path, a page at a time; there is no index of them by path: an
+ * incident's tool, not a hot path. `next` null: no more.
  */
+export async function tokenLeasePage(
+  tokens: Tokens,
+  prefix: string,
+  after: TokenKey | null,
+): Promise<{ readonly leases: readonly TokenLease[]; readonly next: TokenKey | null }> {
+  if (!mayHoldTokens(prefix)) return { leases: [], next: null }
+  const page = await tokens.page(after, pageSize)
+  // Other requests have their turn, also where nothing had to be waited for.
+  await new Promise<void>(resolve => setImmediate(resolve))
+  const leases = page.tokens
+    .filter(({ entry }) => entry.expiresAt !== null && tokens.isAlive(entry))
+    .map(({ key, entry }) => leaseOf(key, entry))
+    .filter(({ id }) => id.startsWith(prefix))
+  return { leases, next: page.next }
+}
+
+/** All of them. */
 export async function* tokenLeasesBelow(tokens: Tokens, prefix: string): AsyncGenerator<TokenLease> {
-  if (!prefix.startsWith('auth/') && !'auth/'.startsWith(prefix)) return
-  let after: string | undefined
-  for (;;) {
-    const page = await tokens.accessors({ ...(after !== undefined && { after }), limit: pageSize })
-    for (const accessor of page.keys) {
-      const found = await tokens.byAccessor(accessor)
-      if (found === null || found.entry.expiresAt === null) continue
-      const lease = leaseOf(found.key, found.entry)
-      if (lease.id.startsWith(prefix)) yield lease
-    }
-    if (!page.more) return
-    after = page.keys.at(-1)
+  for (let after: TokenKey | null = null; ; ) {
+    const page: Awaited<ReturnType<typeof tokenLeasePage>> = await tokenLeasePage(tokens, prefix, after)
+    yield* page.leases
+    if (page.next === null) return
+    after = page.next
   }
 }
