@@ -46,7 +46,7 @@ export class Mounts {
     this.#options = options
   }
 
-  /** Mounts that are part of the server and not kept: `sys/`, `auth/token/`. */
+  /** Mounts that are part of the server and not kept: `sys/`, `cubbyhole/`, `auth/token/`. */
   async addBuiltin(entry: MountEntry, engine: AnyEngine): Promise<void> {
     this.#put(await this.#open(entry, engine))
   }

@@ -6,6 +6,7 @@ import { AuditBroker } from '#core/audit/broker.ts'
 import { AuditDevices } from '#core/audit/devices.ts'
 import type { Barrier } from '#core/barrier/barrier.ts'
 import { PasswordShelf } from '#core/builtin/system/password-shelf.ts'
+import { cubbyholeEngine } from '#core/builtin/cubbyhole.ts'
 import { tokenEngine } from '#core/builtin/token.ts'
 import { NoticeHub } from '#core/events/notices.ts'
 import { Identity } from '#core/identity/identity.ts'
@@ -217,6 +218,9 @@ async function furnishRooms(rooms: Rooms, { world, system }: HouseOptions): Prom
       callerOf: tokenOf,
     }),
   )
+  const cubbyhole = cubbyholeEngine({ cubbyholes: tokens.cubbyholes, callerOf: tokenOf })
+  const entry = builtinEntry('secret', 'cubbyhole/', cubbyhole.type, cubbyhole.description)
+  await mounts.addBuiltin({ ...entry, local: true, sealWrap: false }, cubbyhole)
   await policies.ensureDefault()
   await devices.load()
   await mounts.load()

@@ -78,8 +78,13 @@ export class MountView implements View {
     if (effects !== undefined) this.#effects.written(effects)
   }
 
+  /** For who commits them together with something of another part of the store. */
+  writesOf(batch: Batch): readonly KeeperWrite[] {
+    return batch.map(write => this.#write(write))
+  }
+
   #writes(batch: Batch, effects: Effects | undefined): readonly KeeperWrite[] {
-    const writes = batch.map(write => this.#write(write))
+    const writes = this.writesOf(batch)
     return effects === undefined ? writes : [...writes, ...this.#effects.writes(effects)]
   }
 

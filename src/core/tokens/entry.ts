@@ -36,6 +36,8 @@ export type TokenEntry = {
   readonly role?: string
   /** Secrets with leases hang on it: they end with it. Absent: none ever did. */
   readonly hasLeases?: true
+  /** It wrote to its cubbyhole, which ends with it. Absent: it never did. */
+  readonly hasCubbyhole?: true
   /** What the auth method wants back at a renewal; null for tokens that no login made. */
   readonly login: Pick<Login, 'alias' | 'metadata' | 'parameters' | 'internal'> | null
 }

@@ -11,6 +11,7 @@ import type { Leases } from '#core/leases/leases.ts'
 import { EntryCache } from '#core/storage/cache.ts'
 import type { Keeper, KeeperWrite } from '#core/storage/keeper.ts'
 import { rangeBelow } from '#stores/keys.ts'
+import { Cubbyholes } from './cubbyholes.ts'
 import { accessorCodec, childCodec, dyingCodec, type TokenEntry, tokenCodec } from './entry.ts'
 import { type LiveToken, makeLive } from './live.ts'
 
@@ -49,10 +50,17 @@ export class Tokens {
   readonly #options: TokensOptions
   readonly #hmac: HmacKey
   readonly #live = new EntryCache(48 * 1024 * 1024)
+  /** What each token keeps for itself. */
+  readonly cubbyholes: Cubbyholes
 
   constructor(options: TokensOptions) {
     this.#options = options
     this.#hmac = createHmacKey(options.salt)
+    this.cubbyholes = new Cubbyholes({
+      ...options,
+      prefix: `${options.prefix}cubbyhole/`,
+      attach: (key, writes) => this.attach(key, writes, 'hasCubbyhole'),
+    })
     options.due.handle(tokenDue, width, due => this.#onDue(due.id as TokenKey))
   }
 
@@ -244,14 +252,21 @@ export class Tokens {
     })
   }
 
-  /** Writes what hangs on the token, if it is alive: false = it is dead, and nothing was written. */
-  attach(key: TokenKey, writes: readonly KeeperWrite[]): Promise<boolean> {
+  /**
+   * Writes what hangs on the token, if it is alive: false = it is dead, and nothing was written.
+   * @param mark tells the token's end what there is to end with it
+   */
+  attach(
+    key: TokenKey,
+    writes: readonly KeeperWrite[],
+    mark: 'hasLeases' | 'hasCubbyhole' = 'hasLeases',
+  ): Promise<boolean> {
     return this.#options.keeper.update<boolean>(this.#at(key), tokenCodec, now => {
       const entry = now as TokenEntry | null
       // The last use of a token is taken before its request is handled; the lease then ends with it.
       if (entry === null || (entry.expiresAt !== null && entry.expiresAt <= this.#options.world.clock.now()))
         return { result: false }
-      return { ...(!entry.hasLeases && { entry: { ...entry, hasLeases: true } }), also: writes, result: true }
+      return { ...(!entry[mark] && { entry: { ...entry, [mark]: true } }), also: writes, result: true }
     })
   }
 
@@ -342,8 +357,10 @@ export class Tokens {
         now === null ? { result: false } : { entry: null, also: also(now as TokenEntry), result: true },
       )
     const isEnded = await (entry.expiresAt === null ? remove() : census.during(countedToken(key, entry), -1, remove))
-    if (isEnded) leases.tokenEnded()
-    return isEnded
+    if (!isEnded) return false
+    leases.tokenEnded()
+    this.cubbyholes.tokenEnded()
+    return true
   }
 
   /** Beside its entry. */
@@ -353,7 +370,9 @@ export class Tokens {
     if (entry.expiresAt !== null) {
       writes.push(this.#options.due.remove({ lane: tokenDue, id: key, at: entry.expiresAt }))
     }
-    return entry.hasLeases ? [...writes, ...this.#options.leases.ending(key)] : writes
+    if (entry.hasLeases) writes.push(...this.#options.leases.ending(key))
+    if (entry.hasCubbyhole) writes.push(...this.cubbyholes.ending(entry.accessor))
+    return writes
   }
 
   #at(key: TokenKey): string {

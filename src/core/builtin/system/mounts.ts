@@ -95,6 +95,7 @@ function resolveType(
 async function tune(kind: Kind, call: Call<Input<typeof tuneFields>>, state: SystemState): Promise<Reply> {
   const { input, sent } = call
   const path = full(kind, withSlash(input.path))
+  if (kind === 'secret' && isReserved(path)) throw fault('request.invalid', `cannot tune "${path}"`)
   const given: Record<string, Json> = {}
   for (const name of sent) {
     const value = input[name as keyof typeof input]

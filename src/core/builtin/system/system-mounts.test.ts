@@ -107,6 +107,7 @@ const refused: readonly (readonly [rule: string, ask: string, body: Body, text: 
   ['reading a method that is not there', 'GET sys/auth/nope', {}, 'No auth engine at nope/'],
   ['tuning what is not mounted', 'POST sys/mounts/nope/tune', {}, 'tune of path "nope/" failed: no mount entry found'],
   ['reading the tuning of nothing', 'GET sys/mounts/nope/tune', {}, 'cannot fetch sysview for path "nope/"'],
+  ['tuning sys', 'POST sys/mounts/sys/tune', { description: 'mine' }, 'cannot tune "sys/"'],
   ['unmounting sys', 'DELETE sys/mounts/sys', {}, 'cannot unmount "sys/"'],
   ['disabling tokens', 'DELETE sys/auth/token', {}, 'cannot unmount "auth/token/"'],
 ]
