@@ -167,7 +167,6 @@ export type Engine<S> = {
   /** Must bear being called twice, and for effects that never came to be. */
   readonly intents?: Readonly<Record<string, { undo(entry: Json, state: S, signal: AbortSignal): Promise<void> }>>
   readonly alarms?: Readonly<Record<string, { fire(id: string, state: S, signal: AbortSignal): Promise<void> }>>
-  tokenEnded?(token: TokenKey, state: S): Promise<void>
   /** Another node wrote these keys (below the mount), or nobody knows which. */
   invalidate?(keys: readonly string[] | 'all', state: S): void
 }

@@ -146,16 +146,11 @@ function signatureOf(
 ): { algorithmId: string; hash: string | null } {
   const curve = signer.asymmetricKeyDetails?.namedCurve ?? ''
   const bits = asked ?? curveBits[curve] ?? 256
-  switch (signer.asymmetricKeyType) {
-    case 'rsa':
-      return { algorithmId: rsaSignatures[bits], hash: `sha${bits}` }
-    case 'ec':
-      return { algorithmId: ecdsaSignatures[bits], hash: `sha${bits}` }
-    case 'ed25519':
-      return { algorithmId: '1.3.101.112', hash: null }
-    default:
-      throw new RangeError(`a key of type ${signer.asymmetricKeyType ?? 'unknown'} signs no certificates here`)
-  }
+  const type = signer.asymmetricKeyType
+  if (type === 'rsa') return { algorithmId: rsaSignatures[bits], hash: `sha${bits}` }
+  if (type === 'ec') return { algorithmId: ecdsaSignatures[bits], hash: `sha${bits}` }
+  if (type === 'ed25519') return { algorithmId: '1.3.101.112', hash: null }
+  throw new RangeError(`a key of type ${type ?? 'unknown'} signs no certificates here`)
 }
 
 // 20 bytes at most, positive and not zero (RFC 5280 section 4.1.2.2).
