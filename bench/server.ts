@@ -151,6 +151,17 @@ async function fill(): Promise<void> {
   await Promise.all(Array.from({ length: connections }, worker))
 }
 
+/** Runs while `work` does: what one tenant may do to all others. */
+async function beside(hostile: () => Promise<unknown>, width: number, work: () => Promise<void>): Promise<void> {
+  let isDone = false
+  const loops = Array.from({ length: width }, async () => {
+    while (!isDone) await hostile().catch(() => undefined)
+  })
+  await work()
+  isDone = true
+  await Promise.all(loops)
+}
+
 try {
   say(
     `${cpus().length} CPUs, ${cpus()[0]?.model ?? ''}; ${connections} connections, ${seconds} s each, ${secrets} secrets`,
@@ -178,6 +189,16 @@ try {
   await load(
     'kv read, all secrets at random',
     `request = function() return wrk.format("GET", "/v1/secret/data/cold/" .. math.random(0, ${secrets - 1})) end`,
+  )
+  const hot = (name: string) => () => load(name, 'wrk.path = "/v1/secret/data/hot"')
+  const big = { data: { text: 'x'.repeat(30 << 20) } }
+  await beside(() => ask('POST', 'secret/data/big', big), 2, hot('kv read, beside writes of 30 MiB'))
+  await ask('POST', 'sys/auth/userpass', { type: 'userpass' })
+  await ask('POST', 'auth/userpass/users/u', { password: 'right' })
+  await beside(
+    () => ask('POST', 'auth/userpass/login/u', { password: 'wrong' }),
+    8,
+    hot('kv read, beside logins by bcrypt'),
   )
   say(`after all of it: ${memory('VmRSS').toFixed(0)} MB resident, ${memory('RssAnon').toFixed(0)} MB of it its own`)
   state.process!.kill('SIGKILL')
