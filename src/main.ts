@@ -59,6 +59,7 @@ function processIo(signal: AbortSignal): Io {
     stdin: process.stdin,
     isInputTerminal: process.stdin.isTTY,
     isOutputTerminal: process.stdout.isTTY,
+    isErrorTerminal: process.stderr.isTTY,
     env: process.env,
     cwd: process.cwd(),
     calledAs: process.env['COFFER_CALLED_AS'] === 'vault' ? 'vault' : 'coffer',

@@ -9,6 +9,8 @@ export type Io = {
   readonly stdin: Readable
   readonly isInputTerminal: boolean
   readonly isOutputTerminal: boolean
+  /** Where progress is shown. */
+  readonly isErrorTerminal?: boolean
   readonly env: Readonly<Record<string, string | undefined>>
   /** Working directory, absolute. */
   readonly cwd: string

@@ -197,11 +197,14 @@ export class Leases {
     return { entry: next, warnings: [...(granted.warnings ?? []), ...grant.warnings] }
   }
 
-  /** Ends it now, and says how that went. Unknown ids are ended already. */
-  async revoke(id: string, signal: AbortSignal): Promise<RevokeResult> {
+  /**
+   * Ends it now, and says how that went. Unknown ids are ended already.
+   * @param options `engineMs`: the time that its engine has; default and most: 60,000.
+   */
+  async revoke(id: string, signal: AbortSignal, options: { engineMs?: number } = {}): Promise<RevokeResult> {
     const entry = await this.get(id)
     if (entry === null) return { kind: 'revoked' }
-    return this.#attempt(entry, signal)
+    return this.#attempt(entry, signal, options)
   }
 
   /** Takes it out of the store whatever its system says: an account may stay behind. */
@@ -299,18 +302,22 @@ export class Leases {
       this.#options.due.expect(due.lane, entry.expiresAt)
       return [this.#options.due.entry(this.#due(entry, entry.expiresAt))]
     }
-    await this.#attempt(entry, signal, due)
+    await this.#attempt(entry, signal, { due })
     return 'removed'
   }
 
   /** @param due its line of the index, if it fell due: taken out with the outcome. */
-  async #attempt(entry: LeaseEntry, signal: AbortSignal, due?: Due): Promise<RevokeResult> {
+  async #attempt(
+    entry: LeaseEntry,
+    signal: AbortSignal,
+    { due, engineMs = engineMsMax }: { due?: Due; engineMs?: number },
+  ): Promise<RevokeResult> {
     const mount = this.#options.mountOf(entry.mount)
     const kind = mount?.engine.leases?.[entry.secretType]
     try {
       if (mount === null) throw fault('path.unsupported', 'the mount that made it is not there')
       if (kind === undefined) throw fault('path.unsupported', `no secrets of type ${entry.secretType} any more`)
-      await this.#asked(signal, within => kind.revoke(this.#held(entry, seconds(0), within), mount.state))
+      await this.#asked(signal, within => kind.revoke(this.#held(entry, seconds(0), within), mount.state), engineMs)
     } catch (error) {
       // This node ends, or who asked is gone: that says nothing of the lease.
       if (signal.aborted) throw error
@@ -354,12 +361,10 @@ export class Leases {
     return instant(clock.now() + wait * (0.5 + entropy.fraction()))
   }
 
-  async #asked<R>(signal: AbortSignal, ask: (signal: AbortSignal) => Promise<R>): Promise<R> {
+  async #asked<R>(signal: AbortSignal, ask: (signal: AbortSignal) => Promise<R>, ms = engineMsMax): Promise<R> {
     signal.throwIfAborted()
     const late = new AbortController()
-    using _timer = this.#options.world.clock.after(engineMsMax, () =>
-      late.abort(new Error(`no answer within ${engineMsMax / 1000} s`)),
-    )
+    using _timer = this.#options.world.clock.after(ms, () => late.abort(new Error(`no answer within ${ms / 1000} s`)))
     const within = AbortSignal.any([signal, late.signal])
     // An engine that doesn't heed the signal is waited for no longer than one that does.
     const ended = new Promise<never>((_, reject) => {

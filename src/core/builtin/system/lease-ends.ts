@@ -45,8 +45,9 @@ export type EndBelow = {
 /** `next` null: nothing is left. */
 export type Ended = Pick<Swept, 'ended' | 'failed' | 'first'> & { readonly next: string | null }
 
-/** ms for which a batch begins with more: it is told of soon, and well within a request's time. */
+/** ms for which a batch begins with more, and that an engine then has: together less than clients wait by default. */
 const batchMs = 15_000
+const batchEngineMs = 30_000
 
 /**
  * Ends every lease and token below a path, or the one lease that it names. Those that can't be revoked don't keep the
@@ -93,7 +94,7 @@ async function sweepBoth(rooms: Rooms, folder: string, ask: EndBelow, swept: Swe
   }
   const end = async (id: string): Promise<RevokeResult | void> => {
     if (!isSync) return leases.expire(id)
-    const result = await leases.revoke(id, signal)
+    const result = await leases.revoke(id, signal, batch === null ? {} : { engineMs: batchEngineMs })
     if (!isForced || result.kind === 'revoked') return result
     return leases.forget(id)
   }
