@@ -136,7 +136,8 @@ export class LeaseQuotas {
     if (!this.#rules.has(name)) return
     await this.#options.keeper.commit([{ key: this.#at(name), codec: ruleCodec, entry: null }])
     this.#rules.delete(name)
-    await this.#count()
+    // What it counted falls to others; who asks for them waits.
+    void this.#count().catch(() => undefined)
   }
 
   /** A mount is gone, and what was said of it. */
