@@ -55,24 +55,22 @@ class Sampler {
   }
 }
 
-/** Each lease and token below a prefix; null where one fell out meanwhile. */
-async function* samples(house: UnsealedState, prefix: string): AsyncGenerator<Sample | null> {
+/** All leases and tokens below a prefix, by pages; null where one fell out meanwhile. */
+async function* samples(house: UnsealedState, prefix: string): AsyncGenerator<readonly (Sample | null)[]> {
   const sampler = new Sampler(house)
   const { leases, tokens } = house
   for (let after: string | undefined; ; ) {
     const ids = await leases.below(prefix, after, pageSize)
     if (ids.length === 0) break
-    for (const id of ids) {
-      const entry = await leases.get(id)
-      yield entry === null ? null : sampler.ofLease(entry)
-    }
+    const entries = await Promise.all(ids.map(id => leases.get(id)))
+    yield entries.map(entry => (entry === null ? null : sampler.ofLease(entry)))
     after = ids.at(-1)
     await turn()
   }
   if (!mayHoldTokens(prefix)) return
   for (let after: TokenKey | null = null; ; ) {
     const page: Awaited<ReturnType<typeof tokens.page>> = await tokens.page(after, pageSize)
-    for (const { entry } of page.tokens) yield entry.path.startsWith(prefix) ? sampler.ofToken(entry) : null
+    yield page.tokens.map(({ entry }) => (entry.path.startsWith(prefix) ? sampler.ofToken(entry) : null))
     if (page.next === null) return
     after = page.next
     await turn()
@@ -97,10 +95,11 @@ async function forecast(call: Call<{ prefix: string }>, state: SystemState): Pro
   const made = new Forecast(call.now())
   let seen = 0
   let isCut = false
-  for await (const sample of samples(house, prefix)) {
+  for await (const page of samples(house, prefix)) {
     signal.throwIfAborted()
-    if (sample !== null) made.add(sample)
-    if (++seen < samplesMax) continue
+    for (const sample of page) if (sample !== null) made.add(sample)
+    seen += page.length
+    if (seen < samplesMax) continue
     isCut = true
     break
   }
