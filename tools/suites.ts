@@ -60,7 +60,7 @@ export const suites: Readonly<Record<SuiteName, Suite>> = {
     flags: ['--test-isolation=process', '--test-force-exit', '--test-concurrency=1', '--test-timeout=300000'],
     silenceMs: 330_000,
     unable: nobody,
-    prepare: nothing,
+    prepare: preparePostgres,
   },
 }
 

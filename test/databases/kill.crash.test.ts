@@ -1,0 +1,3 @@
+import { killScenarios } from './kill-scenarios.ts'
+
+killScenarios(1)
