@@ -108,6 +108,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     },
     async close() {
       sweeping.abort()
+      quotas.close()
       notices.close()
       await due.stop()
       await mounts.close()

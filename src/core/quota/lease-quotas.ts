@@ -145,6 +145,11 @@ export class LeaseQuotas {
     for (const rule of this.#rules.values()) if (rule.mount === path) await this.remove(rule.name)
   }
 
+  /** Before the server is sealed: a count that is under way ends. */
+  close(): void {
+    void this.census.begin(null)
+  }
+
   ruleFor(place: Place): Rule | null {
     return ruleFor(this.#rules.values(), place)
   }

@@ -78,3 +78,15 @@ test('tally: a walk that fails is told to who waits, and holds up no commit', as
   assert.equal(await tally.during(named('lease', 'a'), 1, () => Promise.resolve(true)), true)
   assert.equal(tally.isReady, false)
 })
+
+test('tally: a walk that is called off ends in silence, also when its page fails', async () => {
+  let fail = (_error: Error): void => undefined
+  const read = (): Promise<never> => new Promise((_, reject) => void (fail = reject))
+  const tally = new Tally(read, () => undefined)
+  const walk = tally.begin(sort)
+  await pause()
+  await tally.begin(null)
+  fail(new Error('sealed'))
+  await walk
+  assert.equal(tally.isReady, true)
+})

@@ -88,9 +88,9 @@ export class Tally implements Census {
   async #walk(sort: Sort): Promise<void> {
     for (const kind of kinds) {
       for (let after: string | null = null; ; ) {
-        const next = await this.#alone(async () => {
-          const page = await this.#read(kind, after)
-          if (this.#sort !== sort) return null
+        const next: string | null = await this.#alone(async () => {
+          const page = await this.#page(sort, kind, after)
+          if (page === null) return null
           for (const counted of page.counted) {
             const name = sort(counted)
             if (name !== null) this.#counts.set(name, this.of(name) + 1)
@@ -108,6 +108,17 @@ export class Tally implements Census {
       }
     }
     this.#isReady = true
+  }
+
+  /** @returns null when nobody wants it any more, whatever came of it. */
+  async #page(sort: Sort, kind: Counted['kind'], after: string | null): Promise<CountedPage | null> {
+    try {
+      const page = await this.#read(kind, after)
+      return this.#sort === sort ? page : null
+    } catch (error) {
+      if (this.#sort !== sort) return null
+      throw error
+    }
   }
 
   /** Runs while no commit is under way. */
