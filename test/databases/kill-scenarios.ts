@@ -143,10 +143,14 @@ async function close(): Promise<void> {
  * @param stride 1 = at every step
  */
 export function killScenarios(stride: number): void {
-  let gone = ''
-  let original = ''
   before(open)
   after(close)
+  killAccounts(stride)
+  killPasswords(stride)
+}
+
+function killAccounts(stride: number): void {
+  let gone = ''
 
   test('killed while an account is made: it has a lease, or is removed', { skip }, async () => {
     let kept = 0
@@ -186,6 +190,10 @@ export function killScenarios(stride: number): void {
     })
     assert.ok(steps > 15)
   })
+}
+
+function killPasswords(stride: number): void {
+  let original = ''
 
   test('killed while a static role is rotated: the password that readers get works', { skip }, async () => {
     let changed = 0
