@@ -42,7 +42,7 @@ const passwords = [
   '"; DROP TABLE victims; --',
   '$$; DROP TABLE victims; $$',
   '/* */ {{name}} ${x} %s ? :a',
-  'ünï-😀 blank',
+  'ünï-é blank',
   ' >nopass ',
 ]
 
