@@ -7,6 +7,17 @@ import { ImageError, type Tool } from './tool.ts'
 /** V8's and Node's flags in the image. A code cache is refused under others. */
 export const nodeFlags = ['--disable-sigusr1', '--no-warnings', '--max-semi-space-size=4'] as const
 
+/** What the driver takes along when it is there, and does without. */
+const mongodbPeers = [
+  '@mongodb-js/zstd',
+  'aws4',
+  'gcp-metadata',
+  'kerberos',
+  'mongodb-client-encryption',
+  'snappy',
+  'socks',
+] as const
+
 /** What every bundle of the program has in common. */
 export const bundleOptions = {
   bundle: true,
@@ -14,7 +25,7 @@ export const bundleOptions = {
   target: 'node26',
   // Optional peers, imported when named and installed by who needs them (docs/dependencies.md); and esbuild itself,
   // which only a checkout has.
-  external: ['esbuild', 'pg-native', 'mysql2', 'mongodb', 'ioredis', '@aws-sdk/*', '@google-cloud/*', '@azure/*'],
+  external: ['esbuild', 'pg-native', ...mongodbPeers, '@aws-sdk/*', '@google-cloud/*', '@azure/*'],
   legalComments: 'none',
   metafile: true,
   logLevel: 'silent',

@@ -89,6 +89,12 @@ export type DatabaseDriver = {
   connect(settings: ConnectionSettings, world: Pick<World, 'entropy'>): Promise<DatabaseConnection>
 }
 
+/** The exports of a CommonJS package: in a bundle they stand under `default` alone. */
+export function commonJs<M extends object>(loaded: M): M {
+  const { default: whole } = loaded as { default?: unknown }
+  return typeof whole === 'object' || typeof whole === 'function' ? ((whole ?? loaded) as M) : loaded
+}
+
 /** Text of the details, empty when it isn't there. */
 export function detail(details: JsonObject, name: string): string {
   const value = details[name]

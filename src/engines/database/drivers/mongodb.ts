@@ -1,6 +1,7 @@
 import type { MongoClient, MongoClientOptions } from 'mongodb'
 import {
   callMsMax,
+  commonJs,
   connectMsMax,
   type ConnectionSettings,
   type Credential,
@@ -30,7 +31,7 @@ export const mongodb: DatabaseDriver = {
   credentials: ['password'],
   async connect(settings) {
     // Loaded when a connection of this kind is named.
-    const { MongoClient } = await import('mongodb')
+    const { MongoClient } = commonJs(await import('mongodb'))
     const { url, options } = clientOf(settings)
     try {
       return new MongoConnection(new MongoClient(url, options), settings)

@@ -4,6 +4,7 @@ import type { Instant } from '#ground/base/clock.ts'
 import { formatRfc3339 } from '#ground/text/time.ts'
 import {
   callMsMax,
+  commonJs,
   connectMsMax,
   type Credential,
   type DatabaseConnection,
@@ -199,7 +200,7 @@ class MySqlConnection implements DatabaseConnection {
 
   async #open(): Promise<Pool> {
     // Loaded when a connection of this kind is named.
-    const { createPool } = await import('mysql2/promise')
+    const { createPool } = commonJs(await import('mysql2/promise'))
     return createPool(this.#config)
   }
 }

@@ -1,6 +1,7 @@
 import type { Redis, RedisOptions as AllOptions } from 'ioredis'
 import {
   callMsMax,
+  commonJs,
   connectMsMax,
   type ConnectionSettings,
   type Credential,
@@ -153,7 +154,7 @@ class RedisConnection implements DatabaseConnection {
 
 async function connect(options: RedisOptions): Promise<Redis> {
   // Loaded when a connection of this kind is named.
-  const { Redis } = await import('ioredis')
+  const { Redis } = commonJs(await import('ioredis'))
   const client = new Redis(options)
   // Each is thrown where it matters; without a listener it would end the process.
   let last: unknown = null
