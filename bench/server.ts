@@ -153,12 +153,12 @@ async function fill(): Promise<void> {
 
 /** Runs while `work` does: what one tenant may do to all others. */
 async function beside(hostile: () => Promise<unknown>, width: number, work: () => Promise<void>): Promise<void> {
-  let isDone = false
+  const done = new AbortController()
   const loops = Array.from({ length: width }, async () => {
-    while (!isDone) await hostile().catch(() => undefined)
+    while (!done.signal.aborted) await hostile().catch(() => undefined)
   })
   await work()
-  isDone = true
+  done.abort()
   await Promise.all(loops)
 }
 
