@@ -65,6 +65,7 @@ export async function* followNotices(
         continue
       }
       using opened = socket
+      const sinceMs = world.clock.monotonic()
       opened.send(JSON.stringify({ watch: paths }))
       onMode?.('pushed', null)
       yield { kind: 'lost' }
@@ -73,6 +74,8 @@ export async function* followNotices(
         const notice = parseNotice(text)
         if (notice) yield notice
       }
+      // One that held for a while was no failure, though nothing may have been said.
+      if (world.clock.monotonic() - sinceMs > reconnect.waitMsMax) failures = 0
       onMode?.('reconnecting', null)
     } catch (error) {
       if (signal.aborted) return

@@ -6,11 +6,17 @@ type Waiter = { sawAway: boolean; readonly wake: () => void }
 
 /** Waits up to this long are cheaper than asking, ms. */
 const probeMs = 10_000
+/** One that is away for long is asked less often. */
+const longProbeMs = 30_000
+const shortProbes = 12
+
+/** Does the failure say that the server as a whole can't answer now? */
+export const isAway = (error: unknown): boolean => error instanceof ConnectError || isSealed(error)
 
 /**
  * Waits that end early when a server that was away (no answer, sealed, only failures) is back. A long back-off spares a
  * server that refuses; one that was away would be asked minutes after it could have answered. All who wait share one
- * question to `sys/health` each ten seconds or so.
+ * question to `sys/health` each ten seconds or so, after two minutes each thirty.
  */
 export class ServerReturn {
   readonly #world: Pick<World, 'clock' | 'entropy'>
@@ -33,7 +39,7 @@ export class ServerReturn {
    */
   async wait(ms: number, error: unknown, signal: AbortSignal): Promise<void> {
     const early = new AbortController()
-    const waiter = { sawAway: error instanceof ConnectError || isSealed(error), wake: () => early.abort() }
+    const waiter = { sawAway: isAway(error), wake: () => early.abort() }
     if (ms > probeMs) {
       this.#waiters.add(waiter)
       if (!this.#isAsking) void this.#ask()
@@ -45,14 +51,15 @@ export class ServerReturn {
 
   async #ask(): Promise<void> {
     this.#isAsking = true
-    while (this.#waiters.size > 0) {
+    for (let asked = 1; this.#waiters.size > 0; asked++) {
       this.#idle = new AbortController()
-      const isAway = await this.#isAway(this.#idle.signal)
+      const isGone = await this.#isAway(this.#idle.signal)
       for (const waiter of this.#waiters) {
-        if (isAway) waiter.sawAway = true
+        if (isGone) waiter.sawAway = true
         else if (waiter.sawAway) waiter.wake()
       }
-      await this.#sleep(probeMs * (0.75 + 0.5 * this.#world.entropy.fraction()), this.#idle.signal)
+      const restMs = asked > shortProbes ? longProbeMs : probeMs
+      await this.#sleep(restMs * (0.75 + 0.5 * this.#world.entropy.fraction()), this.#idle.signal)
     }
     this.#isAsking = false
   }

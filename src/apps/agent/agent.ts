@@ -5,6 +5,7 @@ import type { World } from '#ground/base/world.ts'
 import { runToEnd } from '#ground/process/child.ts'
 import type { ApiClient } from '#client/api.ts'
 import type { LoginMethod } from '#client/login/login.ts'
+import type { OpenNotices } from '#client/notices.ts'
 import { ServerReturn } from '#client/server-return.ts'
 import type { AgentConfig, ExecStanza, TemplateStanza } from '#delivery/agent-config/config.ts'
 import { Obtainer } from '#delivery/obtain/obtainer.ts'
@@ -30,6 +31,8 @@ export type AgentOptions = {
   readonly login?: LoginMethod
   /** Where a template's bytes land; default: its file. */
   readonly sinkFor?: (stanza: TemplateStanza) => Pick<FileSink, 'land'>
+  /** How to follow changes; default: by a WebSocket. */
+  readonly openNotices?: OpenNotices
 }
 
 /** Login answers 400 or 403 so many times in a row before an init container gives up. */
@@ -120,7 +123,7 @@ export class Agent {
   }
 
   async #startTemplates(client: ApiClient, held: Held): Promise<void> {
-    const { world, config, env, exitAfterAuth } = this.#options
+    const { world, config, env, exitAfterAuth, openNotices } = this.#options
     if (config.templates.length === 0) return
     const { templateConfig, vault } = config
     if (!exitAfterAuth) {
@@ -129,6 +132,7 @@ export class Agent {
         world: { ...world, log: world.log.named('notices') },
         signal: this.#signal,
         onChange: path => this.#changed(path),
+        ...(openNotices !== undefined && { open: openNotices }),
       })
     }
     this.#obtainer = new Obtainer({

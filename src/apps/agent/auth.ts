@@ -69,7 +69,7 @@ export class AuthLoop {
   #refusals = 0
   #held: Mine | null = null
   #handedOver: Held | null
-  /** Told at each new token, and when a login failed. */
+  /** Told at each new token. */
   #changed = Promise.withResolvers<void>()
 
   constructor(options: AuthOptions) {
@@ -90,12 +90,13 @@ export class AuthLoop {
 
   /**
    * Sees to it that the token lives at least until then: what is made with it lives no longer. Renews it, and where that
-   * isn't enough and another login helps, logs in again. Resolves when that is so, or can't be had. Never throws.
+   * isn't enough and another login helps, logs in again. Resolves when that is so, or can't be so; a login that fails is
+   * tried again until the signal ends the wait. Never throws.
    */
   outlive(untilMs: number, signal: AbortSignal): Promise<void> {
     return this.#outliving.run(async () => {
       const held = this.#held
-      if (held === null || endsAfter(held, untilMs)) return
+      if (held === null || signal.aborted || endsAfter(held, untilMs)) return
       if (held.isRenewable) await this.#renew(held, signal)
       if (endsAfter(held, untilMs) || signal.aborted || held !== this.#held) return
       if (held.grantedMs > 0 && this.#options.world.clock.now() + held.grantedMs <= untilMs) return
@@ -179,7 +180,6 @@ export class AuthLoop {
       const expiresAtMs = ttlSeconds > 0 ? clock.now() + ttlSeconds * 1000 : null
       return mine({ token: auth.clientToken, expiresAtMs, isRenewable }, ttlSeconds * 1000)
     } catch (error) {
-      this.#tell()
       if (!(error instanceof ApiError) || (error.status !== 400 && error.status !== 403)) {
         this.#refusals = 0
         throw error

@@ -6,7 +6,7 @@ import { isLeaseGone, isTokenGone } from '#client/api-error.ts'
 import { renewLease, revokeLease } from '#client/calls/token.ts'
 import { keepAlive } from '#client/lifetime.ts'
 import type { KvMounts } from '#client/calls/kv-mounts.ts'
-import type { ServerReturn } from '#client/server-return.ts'
+import { isAway, type ServerReturn } from '#client/server-return.ts'
 import { type Query, queryText } from '#delivery/functions/query.ts'
 import { type Fetched, fetchOnce, NothingThere, readAgainAfter } from './fetch.ts'
 import type { Identity } from './identity.ts'
@@ -220,7 +220,8 @@ export class Dependency {
       return
     }
     const isDead = this.#leases.isUsed && !this.#leases.isAlive
-    const longestMs = isDead ? longestRetryOfDeadMs : longestRetryMs
+    // Of a server that is away it is told when it is back.
+    const longestMs = isDead && !isAway(error) ? longestRetryOfDeadMs : longestRetryMs
     const doubledMs = backoffMs({ waitMs: firstRetryMs, waitMsMax: longestMs }, this.#failures)
     // One that is about to end is not slept over.
     const waitMs =

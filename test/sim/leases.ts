@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict'
+import type { Entropy } from '#ground/base/entropy.ts'
+import { seededEntropy } from '#ground/base/entropy.ts'
+import type { JsonObject } from '#ground/text/json.ts'
+import { accountsEngine } from '#core/testing/accounts.ts'
+import { doorman } from '#core/testing/engines.ts'
+import { openTestMount, type TestServer } from '#core/testing/mount.ts'
+import { Pod } from './pod.ts'
+import { Database, Weather } from './weather.ts'
+
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
+/** Until an agent knows that what was away is back, and has asked: its longest waits, and a little for the answers. */
+const reactionMs = 45_000
+/** How tokens and leases live, by the seed. */
+type Terms = {
+  readonly login: JsonObject
+  readonly mount: JsonObject
+  readonly shortestMs: number
+  readonly says: string
+}
+
+function termsOf(entropy: Entropy): Terms {
+  const pick = <T>(...choices: readonly T[]): T => choices[entropy.below(choices.length)]!
+  const leaseMax = pick(2, 24, 768)
+  const tokenMax = pick(12, 24, 72)
+  const kind = pick('service', 'service', 'periodic')
+  const login = {
+    token_policies: ['pod'],
+    ...(kind === 'periodic' && { token_period: pick(1, 4, 4, 12) * 3600 }),
+    ...(kind === 'service' && { token_ttl: pick(1, 4, 4, 12) * 3600, token_max_ttl: tokenMax * 3600 }),
+  }
+  return {
+    login,
+    mount: { default_lease_ttl: 3600, max_lease_ttl: leaseMax * 3600 },
+    shortestMs: Math.min(leaseMax, kind === 'periodic' ? 768 : tokenMax) * hourMs,
+    says: `${kind} tokens of at most ${tokenMax} h, leases of at most ${leaseMax} h`,
+  }
+}
+
+/** What one pod's file held, and what must be true of it. */
+class Witness {
+  readonly name: string
+  readonly names: string[] = []
+  overlaps = 0
+  #deadSinceMs: number | null = null
+  #isEnded = false
+  readonly #server: TestServer
+  readonly #weather: Weather
+  readonly #database: Database
+  readonly #tell: (text: string) => string
+
+  constructor(name: string, server: TestServer, weather: Weather, database: Database, tell: (text: string) => string) {
+    this.name = name
+    this.#server = server
+    this.#weather = weather
+    this.#database = database
+    this.#tell = tell
+    database.onDropped.push(account => {
+      if (account === this.names.at(-1)) this.#deadSinceMs = weather.clock.now()
+    })
+  }
+
+  /** From now on its pod is gone. */
+  ended(): void {
+    this.#isEnded = true
+  }
+
+  async landed(account: string): Promise<void> {
+    this.judge()
+    const old = this.names.at(-1)
+    if (old !== undefined && this.#database.accounts.has(old)) this.overlaps++
+    assert.ok(!this.names.includes(account), this.#tell(`${account} was in the file before`))
+    assert.ok(account.startsWith(this.name), this.#tell(`${account} is another pod's`))
+    assert.ok(this.#database.accounts.has(account), this.#tell(`${account} is dead when it lands`))
+    this.names.push(account)
+    this.#deadSinceMs = null
+    const living = await this.#living()
+    assert.ok(living.length <= 2, this.#tell(`${living.length} leases live: ${living.join(', ')}`))
+  }
+
+  /** Fails when the file holds what is dead, though a live one could have been had for a while. */
+  judge(): void {
+    const { calmSinceMs, clock } = this.#weather
+    if (calmSinceMs === null || this.#deadSinceMs === null || this.#isEnded) return
+    const sinceMs = Math.max(calmSinceMs, this.#deadSinceMs)
+    const lateMs = clock.now() - sinceMs
+    assert.ok(lateMs <= reactionMs, this.#tell(`${this.names.at(-1)} was dead for ${lateMs} ms longer than needed`))
+  }
+
+  /** Leases of the pod that have not ended. */
+  async #living(): Promise<string[]> {
+    const { leases } = this.#server.house
+    const living: string[] = []
+    for (const id of await leases.below(`accounts/creds/${this.name}/`, undefined, 100)) {
+      const entry = await leases.get(id)
+      if (entry !== null && entry.expiresAt > this.#weather.clock.now()) living.push(id)
+    }
+    return living
+  }
+}
+
+export type Days = { readonly events: number; readonly leases: number; readonly overlaps: number }
+
+/**
+ * Two pods for so many days, against the real server under virtual time, in the weather of a seed.
+ * @throws AssertionError whose text says how to play it again
+ */
+export async function liveThrough(seed: number, days: number): Promise<Days> {
+  const entropy = seededEntropy(seed)
+  const terms = termsOf(entropy)
+  const database = new Database()
+  await using server = await openTestMount(accountsEngine(database), { seed, others: [doorman()] })
+  await server.ask('POST', 'sys/auth/doorman', { body: { type: 'doorman' } })
+  const policy = 'path "accounts/creds/*" { capabilities = ["read"] }'
+  await server.ask('PUT', 'sys/policies/acl/pod', { body: { policy } })
+  await server.ask('POST', 'sys/mounts/accounts/tune', { body: terms.mount })
+  const weather = new Weather(server, database, entropy)
+  const startMs = weather.clock.now()
+  const past: string[] = []
+  const tell = (text: string): string =>
+    `${text}\n  at ${hours(weather.clock.now() - startMs)} with ${terms.says}\n  after ${past.slice(-4).join('; ')}\n` +
+    `  again: node --test --test-name-pattern="seed ${seed}$" test/sim/leases.isolated.test.ts`
+  const failures: unknown[] = []
+  const names = seed % 10 === 0 ? ['one', 'two'] : ['one']
+  const witnesses = names.map(name => new Witness(name, server, weather, database, tell))
+  const pods = witnesses.map(
+    (witness, i) =>
+      new Pod({
+        weather,
+        seed: seed * 100 + i,
+        secret: `accounts/creds/${witness.name}`,
+        login: terms.login,
+        isRevokedAtEnd: true,
+        onLanded: text => witness.landed(text).catch((error: unknown) => void failures.push(error)),
+      }),
+  )
+  const look = (): void => {
+    if (failures.length > 0) throw failures[0]
+    for (const witness of witnesses) witness.judge()
+  }
+  while (weather.clock.now() < startMs + days * dayMs) {
+    await weather.clock.advance(Math.floor(-Math.log(1 - entropy.fraction()) * 18 * hourMs))
+    look()
+    const { event, lastsMs } = weather.next()
+    past.push(`${event} for ${hours(lastsMs)} at ${hours(weather.clock.now() - startMs)}`)
+    await weather.happen(event, lastsMs, async () => {
+      const i = entropy.below(pods.length)
+      await server.ask('POST', 'auth/token/revoke-accessor', { body: { accessor: pods[i]!.accessors.at(-1) ?? '' } })
+    })
+  }
+  await weather.clock.advance(2 * hourMs)
+  look()
+  for (const witness of witnesses) witness.ended()
+  for (const pod of pods) assert.deepEqual(await pod.stop(weather), { code: 0 })
+  look()
+  await weather.clock.advance(2 * hourMs)
+  const leases = witnesses.reduce((sum, { names }) => sum + names.length, 0)
+  // They are renewed while they can be: an agent that always asked for another would make hundreds.
+  const most = pods.length * ((2.5 * days * dayMs) / terms.shortestMs + 2) + past.length * pods.length
+  assert.ok(leases <= most, tell(`${leases} leases, ${most} at most were to be expected`))
+  return { events: past.length, leases, overlaps: witnesses.reduce((sum, { overlaps }) => sum + overlaps, 0) }
+}
+
+const hours = (ms: number): string => `${(ms / hourMs).toFixed(2)} h`
