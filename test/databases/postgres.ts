@@ -84,8 +84,15 @@ export type Postgres = AsyncDisposable & {
   start(): Promise<void>
 }
 
+export type PostgresOptions = {
+  /** Of its own beside the usual ones: `-c`, `ssl=on`. */
+  readonly flags?: readonly string[]
+  /** Files of its data folder, by name: certificates, `pg_hba.conf`. */
+  readonly files?: Readonly<Record<string, string>>
+}
+
 /** A PostgreSQL of this test's own, on a free port of loopback, with passwords by SCRAM. */
-export async function startPostgres(): Promise<Postgres> {
+export async function startPostgres({ flags = [], files = {} }: PostgresOptions = {}): Promise<Postgres> {
   const cached = await obtain(artifact())
   const folder = mkdtempSync(join(tmpdir(), 'coffer-postgres-'))
   const data = join(folder, 'data')
@@ -127,6 +134,7 @@ export async function startPostgres(): Promise<Postgres> {
         'fsync=off',
         '-c',
         'shared_buffers=16MB',
+        ...flags,
       ],
       { ...options, stdio: ['ignore', 'ignore', 'pipe'] },
     )
@@ -134,6 +142,10 @@ export async function startPostgres(): Promise<Postgres> {
   }
   try {
     await initialise(join(bin, 'initdb'), data, password, options)
+    for (const [name, text] of Object.entries(files)) {
+      writeFileSync(join(data, name), text, { mode: 0o600 })
+      if (isRoot) chownSync(join(data, name), nobody, nobody)
+    }
     await start()
   } catch (error) {
     await end('SIGKILL')

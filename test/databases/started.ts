@@ -4,6 +4,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { missing } from '../../tools/tier.ts'
+
+/** It ends when we do, also when we are killed. */
+const withUs = missing('setpriv') === false ? ['setpriv', '--pdeathsig', 'KILL', '--'] : []
 
 /** A database server of a test's own; its data go with it. */
 export type Started = AsyncDisposable & {
@@ -37,7 +41,7 @@ export async function startServer(options: StartOptions): Promise<Started> {
     await exited
   }
   const start = async (): Promise<void> => {
-    const [program = '', ...args] = options.argv(folder, port)
+    const [program = '', ...args] = [...withUs, ...options.argv(folder, port)]
     child = spawn(program, args, { cwd: folder, env: options.env, stdio: ['ignore', 'pipe', 'pipe'] })
     await said(child, options)
   }

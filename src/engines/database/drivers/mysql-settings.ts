@@ -1,9 +1,10 @@
+import { connect, isIP } from 'node:net'
 import type { ConnectionOptions } from 'mysql2'
 import { type ConnectionSettings, DatabaseFailure, detail, fillUrl, isOn } from '../driver.ts'
 
 export type MySqlSettings = Pick<
   ConnectionOptions,
-  'host' | 'port' | 'socketPath' | 'user' | 'password' | 'database' | 'ssl'
+  'host' | 'port' | 'socketPath' | 'user' | 'password' | 'database' | 'ssl' | 'stream'
 >
 
 const problem = (text: string): DatabaseFailure => new DatabaseFailure('refused', text)
@@ -26,12 +27,13 @@ export function mysqlSettings({ details, password }: ConnectionSettings): MySqlS
   const colon = login.indexOf(':')
   const values = { username: detail(details, 'username'), password }
   const fill = (text: string): string => fillUrl(text, values)
+  const place = address(before.slice(at + 1))
   return {
-    ...address(before.slice(at + 1)),
+    ...place,
     user: fill(colon < 0 ? login : login.slice(0, colon)) || values.username,
     password: colon < 0 ? password : fill(login.slice(colon + 1)),
     ...(database !== '' && { database }),
-    ...tlsOf(new URLSearchParams(query).get('tls') ?? '', details),
+    ...tlsOf(new URLSearchParams(query).get('tls') ?? '', details, place),
   }
 }
 
@@ -47,16 +49,22 @@ function address(text: string): Pick<MySqlSettings, 'host' | 'port' | 'socketPat
   return { host: host[1] || '127.0.0.1', port: Number(host[2] ?? 3306) }
 }
 
-function tlsOf(mode: string, details: ConnectionSettings['details']): Pick<MySqlSettings, 'ssl'> {
+function tlsOf(
+  mode: string,
+  details: ConnectionSettings['details'],
+  { host = '', port = 0 }: Pick<MySqlSettings, 'host' | 'port'>,
+): Pick<MySqlSettings, 'ssl' | 'host' | 'stream'> {
   const ca = detail(details, 'tls_ca')
   const pair = detail(details, 'tls_certificate_key')
   const servername = detail(details, 'tls_server_name')
   const isUnchecked = isOn(details, 'tls_skip_verify') || mode === 'skip-verify' || mode === 'preferred'
   const isAsked = ca !== '' || pair !== '' || servername !== '' || isOn(details, 'tls_skip_verify')
   if (!isAsked && ['', 'false', '0'].includes(mode)) return {}
-  // mysql2 checks the chain alone unless it is told the name to look for.
-  const names = servername === '' ? { verifyIdentity: !isUnchecked } : { servername, verifyIdentity: !isUnchecked }
-  return {
-    ssl: { ...(ca && { ca }), ...(pair && { cert: pair, key: pair }), ...names, rejectUnauthorized: !isUnchecked },
-  }
+  const own = { ...(ca && { ca }), ...(pair && { cert: pair, key: pair }) }
+  const ssl = { ...own, verifyIdentity: !isUnchecked, rejectUnauthorized: !isUnchecked }
+  if (isUnchecked || host === '' || (servername === '' && isIP(host) === 0)) return { ssl }
+  // mysql2 looks for the name of its host, and for `localhost` where that is an address: it is given a host of the name to
+  // look for, and a socket to the real one. Node looks for what the socket says that it was meant for.
+  const stream = () => Object.assign(connect(port, host), isIP(host) === 0 ? {} : { _host: host })
+  return servername === '' ? { ssl, stream } : { ssl, stream, host: servername }
 }
