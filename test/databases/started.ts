@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { missing } from '../../tools/tier.ts'
 
 /** It ends when we do, also when we are killed. */
-const withUs = missing('setpriv') === false ? ['setpriv', '--pdeathsig', 'KILL', '--'] : []
+export const withUs = missing('setpriv') === false ? ['setpriv', '--pdeathsig', 'KILL', '--'] : []
 
 /** A database server of a test's own; its data go with it. */
 export type Started = AsyncDisposable & {

@@ -12,7 +12,7 @@ import type { InUse } from './connections.ts'
 import { type Issued, issue } from './credential.ts'
 import { DatabaseFailure, detail, type NewUser } from './driver.ts'
 import { type Role, roleEntries } from './entries.ts'
-import { type DatabaseState, failed, row } from './state.ts'
+import { type DatabaseState, failed, row, textOf } from './state.ts'
 import { checkAllowed } from './static-role.ts'
 
 export const secretType = 'creds'
@@ -142,7 +142,17 @@ function ttlOf(role: Role, mountDefault: Seconds, mountMax: Seconds): number {
   return Math.min(asked, max)
 }
 
+/** @source openbao vault/expiration.go: what an engine says of a renewal is the answer, as 400 */
 export async function renew(held: Held, state: DatabaseState): Promise<Granted> {
+  try {
+    return await extend(held, state)
+  } catch (error) {
+    if (held.signal.aborted) throw error
+    throw fault('request.invalid', `failed to renew entry: resp: (*logical.Response)(nil) err: ${textOf(error)}`)
+  }
+}
+
+async function extend(held: Held, state: DatabaseState): Promise<Granted> {
   const made = held.internal as unknown as Made
   const role = await state.parts.view.get(roleEntries.key(made.role))
   if (role === null) throw new Error(`error during renew: could not find role with name "${made.role}"`)
