@@ -10,7 +10,10 @@ for (const [rule, text, name, want] of [
   ['literal', "SELECT '{{name}}'", "a'b", ["SELECT 'a''b'"]],
   ['a backslash in a literal is itself', "SELECT '{{name}}'", 'a\\', ["SELECT 'a\\'"]],
   ['and is escaped where it escapes', "SELECT E'{{name}}'", "a\\'b", ["SELECT E'a\\\\''b'"]],
-  ['a word without quotes stays one', 'CREATE ROLE {{name}}', 'v_app', ['CREATE ROLE v_app']],
+  ['a word without quotes gets them, to stay as it is', 'CREATE ROLE {{name}}', 'v_App', ['CREATE ROLE "v_App"']],
+  ['part of a word it stays one', 'CREATE ROLE app_{{name}}_x', 'v_app', ['CREATE ROLE app_v_app_x']],
+  ['where code is due a value is none', 'DO $t${{name}}$t$', 'DROP TABLE x', ['DO $t$"DROP TABLE x"$t$']],
+  ['a body that is but a value is a text', 'SELECT $t${{name}}$t$', "a'$$;", ["SELECT $t$a'$$;$t$"]],
   [
     'anything else without quotes gets them',
     'CREATE ROLE {{name}}',

@@ -64,21 +64,27 @@ const needsNoQuotes = /^[A-Za-z0-9_.:@+=-]*$/
 /** `texts`: literals may be run as statements. `foreign`: so, and bodies are in a language that isn't known here. */
 type Within = 'code' | 'texts' | 'foreign'
 
+function withoutZero(name: string, value: string): string {
+  if (!value.includes('\0')) return value
+  throw new StatementProblem(`the value of {{${name}}} holds a zero character`)
+}
+
 class Walk {
   readonly #text: string
   readonly #values: Values
   readonly #dialect: Dialect
   readonly #within: Within
-  readonly #isBody: boolean
+  /** In how many bodies. */
+  readonly #depth: number
   #at = 0
   #out = ''
 
-  constructor(text: string, values: Values, dialect: Dialect, within: Within, isBody = false) {
+  constructor(text: string, values: Values, dialect: Dialect, within: Within, depth = 0) {
     this.#text = text
     this.#values = values
     this.#dialect = dialect
     this.#within = within
-    this.#isBody = isBody
+    this.#depth = depth
   }
 
   statements(): readonly string[] {
@@ -98,7 +104,10 @@ class Walk {
   }
 
   /** The same text, its semicolons included. */
-  body(): string {
+  body(isCode: boolean): string {
+    // Nothing but a value: a text in quotes that need no escapes.
+    const sole = /^\{\{\s*([a-z_]+)\s*\}\}$/.exec(this.#text)?.[1] ?? ''
+    if (!isCode && Object.hasOwn(this.#values, sole)) return withoutZero(sole, this.#values[sole]!)
     while (this.#at < this.#text.length) {
       if (this.#within !== 'foreign') this.#step()
       else if (!this.#text.startsWith('{{', this.#at) || !this.#placeholder('nested')) this.#take(1)
@@ -171,11 +180,11 @@ class Walk {
     const from = this.#at + tag.length
     const close = this.#text.indexOf(tag, from)
     // Within a body it may be anything.
-    if (close < 0 && this.#isBody) return false
+    if (close < 0 && this.#depth > 0) return false
     if (close < 0) throw new StatementProblem(`the body that ${tag} begins has no end`)
     const code = this.#text.slice(from, close)
     const within = this.#within === 'code' && runsTexts.test(code) ? 'texts' : this.#within
-    const body = new Walk(code, this.#values, this.#dialect, within, true).body()
+    const body = new Walk(code, this.#values, this.#dialect, within, this.#depth + 1).body(codeFollows.test(this.#out))
     if (`${body}${tag}`.indexOf(tag) !== body.length)
       throw new StatementProblem(`a value would end the body that ${tag} begins: give the body a tag of its own`)
     this.#out += tag + body + tag
@@ -202,8 +211,7 @@ class Walk {
     const match = /^\{\{\s*([a-z_]+)\s*\}\}/.exec(this.#text.slice(this.#at, this.#at + 64))
     const name = match?.[1] ?? ''
     if (match === null || !Object.hasOwn(this.#values, name)) return false
-    const value = this.#values[name]!
-    if (value.includes('\0')) throw new StatementProblem(`the value of {{${name}}} holds a zero character`)
+    const value = withoutZero(name, this.#values[name]!)
     const after = this.#text[this.#at + match[0].length] ?? ''
     this.#out += place === 'bare' ? this.#bare(name, value, after) : this.#inside(name, value, place, quote)
     this.#at += match[0].length
@@ -229,15 +237,18 @@ class Walk {
     }
   }
 
-  /** A plain word stays one, as the author wrote it; anything else is quoted by what the placeholder means. */
+  /** Alone it is quoted by what the placeholder means. Part of a word it must be a word itself. */
   #bare(name: string, value: string, after: string): string {
     const before = this.#out.at(-1) ?? ''
     // A quote right after makes a prefix of the word, a $ before or after a tag.
     if (before === '$' || /['"`$&]/.test(after))
       throw new StatementProblem(`{{${name}}} must not stand right beside a quote, & or $`)
-    if (wordOnly.test(value)) return value
-    if (/[\w\u0080-\uffff'"`@&\\]/.test(before) || /[\w\u0080-\uffff\\]/.test(after))
+    // In a body within a body it may be code or text.
+    if (this.#depth > 1) return this.#inside(name, value, 'nested', '')
+    if (/[\w\u0080-\uffff'"`@&\\]/.test(before) || /[\w\u0080-\uffff\\]/.test(after)) {
+      if (wordOnly.test(value)) return value
       throw new StatementProblem(`the value of {{${name}}} needs quotes, and can't have them within a word`)
+    }
     const [identifierQuote = '"'] = this.#dialect.identifierQuotes
     const quote = name === 'name' || name === 'username' ? identifierQuote : "'"
     return quote + this.#inside(name, value, this.#placeOf(quote), quote) + quote
