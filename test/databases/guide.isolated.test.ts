@@ -12,6 +12,7 @@ const root = join(import.meta.dirname, '../..')
 const guide = readFileSync(join(root, 'docs/guides/dynamic-secrets.md'), 'utf8')
 const commands = [...guide.matchAll(/^\$ coffer (.*)$/gm)].map(match => match[1]!)
 const sql = /```sql\n([^]*?)```/.exec(guide)![1]!
+const policy = /```hcl\n([^]*?)```/.exec(guide)![1]!
 
 test('the guide on credentials that end: its commands, in their order, by the CLI', {
   skip: postgresUnable(),
@@ -21,6 +22,7 @@ test('the guide on credentials that end: its commands, in their order, by the CL
   const folder = mkdtempSync(join(tmpdir(), 'coffer-guide-'))
   using _ = { [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) }
   writeFileSync(join(folder, 'app.sql'), sql)
+  writeFileSync(join(folder, 'long.hcl'), policy)
   const client = new Client(postgres.url)
   await client.connect()
   await client.query("CREATE ROLE coffer SUPERUSER LOGIN PASSWORD 'first'; CREATE ROLE reports LOGIN")

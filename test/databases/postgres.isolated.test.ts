@@ -282,3 +282,40 @@ for (const value of [
     assert.deepEqual([await roles(), await query('SELECT count(*)::int FROM victims')], [[], [0]])
   })
 }
+
+test('postgresql: with scram-sha-256 the server gets a verifier, and the account its password', { skip }, async () => {
+  await using server = await open({ password_authentication: 'scram-sha-256' })
+  await query('CREATE TABLE IF NOT EXISTS told (pw text); TRUNCATE told; GRANT INSERT ON told TO public')
+  const told = [...creation, `INSERT INTO told VALUES ('{{password}}')`]
+  await done(server, 'database/roles/app', { db_name: 'app', creation_statements: told })
+  const { lease_id, data } = await creds(server)
+  assert.deepEqual(await query('SELECT 1', data), [1])
+  const [verifier] = (await query('SELECT pw FROM told')) as string[]
+  assert.match(verifier!, /^SCRAM-SHA-256\$4096:/)
+  await done(server, 'sys/leases/revoke', { lease_id })
+})
+
+test('postgresql: there are no more connections than the configuration says, and none after it', { skip }, async () => {
+  await using server = await open({ max_open_connections: 2 })
+  const counted = async (): Promise<number> =>
+    Number(((await query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'vault'")) as string[])[0])
+  const asked = Promise.all(Array.from({ length: 12 }, () => creds(server)))
+  const over = asked.then(() => true)
+  let most = 0
+  while (!(await Promise.race([over, counted().then(count => void (most = Math.max(most, count)))])));
+  const made = await asked
+  assert.ok(most <= 2 && (await counted()) <= 2, `${most}`)
+  for (const { lease_id } of made) await done(server, 'sys/leases/revoke', { lease_id })
+  assert.equal((await server.ask('DELETE', 'database/config/app')).status, 204)
+  await until(server, async () => (await counted()) === 0)
+})
+
+test('postgresql: an account that is there already is neither changed nor removed', { skip }, async () => {
+  await query("DROP ROLE IF EXISTS owner; CREATE ROLE owner LOGIN PASSWORD 'theirs'")
+  await using server = await open({ username_template: 'owner' })
+  const { status, errors } = await server.ask('GET', 'database/creds/app')
+  assert.equal(status, 500)
+  assert.match(errors.join(), /exists already/)
+  await server.world.clock.advance(400_000)
+  assert.deepEqual(await query('SELECT 1', { username: 'owner', password: 'theirs' }), [1])
+})
