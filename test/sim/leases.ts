@@ -22,19 +22,23 @@ type Terms = {
 
 function termsOf(entropy: Entropy): Terms {
   const pick = <T>(...choices: readonly T[]): T => choices[entropy.below(choices.length)]!
-  const leaseMax = pick(2, 24, 768)
-  const tokenMax = pick(12, 24, 72)
-  const kind = pick('service', 'service', 'periodic')
-  const login = {
-    token_policies: ['pod'],
-    ...(kind === 'periodic' && { token_period: pick(1, 4, 4, 12) * 3600 }),
-    ...(kind === 'service' && { token_ttl: pick(1, 4, 4, 12) * 3600, token_max_ttl: tokenMax * 3600 }),
-  }
+  const kind = pick('short', 'equal', 'long', 'periodic')
+  // With equal terms each login's end falls together with that of its leases.
+  const [ttl, tokenMax, leaseMax] = {
+    short: [pick(1, 4), 12, pick(2, 24)],
+    equal: [1, 6, 6],
+    long: [pick(4, 12), pick(24, 72), pick(2, 24, 768)],
+    periodic: [pick(1, 12), 768, pick(2, 24, 768)],
+  }[kind] as [number, number, number]
+  const [token_ttl, token_explicit_max_ttl] = [ttl * 3600, tokenMax * 3600]
   return {
-    login,
+    login: {
+      token_policies: ['pod'],
+      ...(kind === 'periodic' ? { token_period: token_ttl } : { token_ttl, token_explicit_max_ttl }),
+    },
     mount: { default_lease_ttl: 3600, max_lease_ttl: leaseMax * 3600 },
-    shortestMs: Math.min(leaseMax, kind === 'periodic' ? 768 : tokenMax) * hourMs,
-    says: `${kind} tokens of at most ${tokenMax} h, leases of at most ${leaseMax} h`,
+    shortestMs: Math.min(leaseMax, tokenMax) * hourMs,
+    says: `${kind} tokens of ${ttl} h, at most ${tokenMax} h, leases of at most ${leaseMax} h`,
   }
 }
 
@@ -75,7 +79,7 @@ class Witness {
     assert.ok(this.#database.accounts.has(account), this.#tell(`${account} is dead when it lands`))
     this.names.push(account)
     this.#deadSinceMs = null
-    const living = await this.#living()
+    const living = await this.living()
     assert.ok(living.length <= 2, this.#tell(`${living.length} leases live: ${living.join(', ')}`))
   }
 
@@ -89,7 +93,7 @@ class Witness {
   }
 
   /** Leases of the pod that have not ended. */
-  async #living(): Promise<string[]> {
+  async living(): Promise<string[]> {
     const { leases } = this.#server.house
     const living: string[] = []
     for (const id of await leases.below(`accounts/creds/${this.name}/`, undefined, 100)) {
@@ -153,8 +157,7 @@ export async function liveThrough(seed: number, days: number): Promise<Days> {
   look()
   for (const witness of witnesses) witness.ended()
   for (const pod of pods) assert.deepEqual(await pod.stop(weather), { code: 0 })
-  look()
-  await weather.clock.advance(2 * hourMs)
+  for (const witness of witnesses) assert.deepEqual(await witness.living(), [], tell('stopped, it left leases behind'))
   const leases = witnesses.reduce((sum, { names }) => sum + names.length, 0)
   // They are renewed while they can be: an agent that always asked for another would make hundreds.
   const most = pods.length * ((2.5 * days * dayMs) / terms.shortestMs + 2) + past.length * pods.length

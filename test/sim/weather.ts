@@ -16,9 +16,9 @@ const turnsMax = 64
 /** How long each lasts, ms, from and to. */
 const lengths: Readonly<Record<Event, readonly [number, number]>> = {
   restart: [2_000, 90_000],
-  sealed: [60 * minuteMs, 120 * minuteMs],
+  sealed: [30 * minuteMs, 80 * minuteMs],
   storm: [minuteMs, 30 * minuteMs],
-  'database down': [10 * minuteMs, 10 * minuteMs],
+  'database down': [10 * minuteMs, 50 * minuteMs],
   'database hangs': [minuteMs, 5 * minuteMs],
   'token revoked': [0, 0],
 }
@@ -106,11 +106,10 @@ export class Weather {
 
   /** Notices of nothing: a connection tells by its end that the server or the token went. */
   readonly notices: OpenNotices = async client => {
-    if (this.#isDown) throw refused()
+    if (this.#isDown || this.#server.node.house === null) throw refused()
     const { status } = await this.#server.ask('GET', 'auth/token/lookup-self', {
       token: client.token?.reveal('asking about it') ?? null,
     })
-    if (status === 503) throw refused()
     if (status !== 200) return null
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#sockets.add(resolve)

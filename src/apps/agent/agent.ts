@@ -131,7 +131,8 @@ export class Agent {
         client,
         world: { ...world, log: world.log.named('notices') },
         signal: this.#signal,
-        onChange: path => this.#changed(path),
+        onChange: path => this.#obtainer?.changed(path),
+        onRefused: () => void this.#auth.check(this.#signal),
         ...(openNotices !== undefined && { open: openNotices }),
       })
     }
@@ -154,12 +155,6 @@ export class Agent {
       // A template that can't be read won't be there after another login.
       this.#fail(error)
     }
-  }
-
-  #changed(path: string | null): void {
-    this.#obtainer?.changed(path)
-    // Leases aren't read again; that their token was revoked is told by the end of the notices.
-    if (path === null) void this.#auth.check(this.#signal)
   }
 
   async #addTemplate(stanza: TemplateStanza): Promise<void> {

@@ -21,7 +21,11 @@ const isLogin = (request: SentRequest): boolean => request.target === '/v1/auth/
 function start(
   t: TestContext,
   logins: readonly ScriptedAnswer[],
-  { renew, ...options }: Partial<AuthOptions> & { renew?: ScriptedAnswer } = {},
+  {
+    renew,
+    renewal,
+    ...options
+  }: Partial<AuthOptions> & { renew?: ScriptedAnswer; renewal?: () => ScriptedAnswer } = {},
 ) {
   const folder = mkdtempSync(join(tmpdir(), 'coffer-auth-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
@@ -29,7 +33,7 @@ function start(
   writeFileSync(tokenPath, 'a.b.c\n')
   let count = 0
   const scripted = scriptedClient(request =>
-    isLogin(request) ? logins[Math.min(count++, logins.length - 1)]! : (renew ?? login('t1')),
+    isLogin(request) ? logins[Math.min(count++, logins.length - 1)]! : (renewal?.() ?? renew ?? login('t1')),
   )
   const tokens: string[] = []
   const loop = new AuthLoop({
@@ -190,5 +194,29 @@ test('a token that was handed over and is gone leads to a login', async t => {
   renewals = run.sent.length
   assert.deepEqual(run.tokens.slice(0, 2), ['t0', 't1'])
   assert.ok(renewals > 0)
+  await run.end()
+})
+
+test('a token that is to live longer is renewed, and where that is not enough and helps, replaced by another login', async t => {
+  let granted = 3600
+  const run = start(t, [login('t1'), login('t2'), login('t3')], {
+    renewal: () => login('t1', granted),
+  })
+  await run.advance(0)
+  const now = simWorld({ seed: 1 }).clock.now()
+  const outlive = async (ms: number): Promise<void> => {
+    const done = run.loop.outlive(now + ms, new AbortController().signal)
+    await run.advance(0)
+    await run.advance(0)
+    await done
+  }
+  await outlive(3_000_000)
+  assert.deepEqual(run.tokens, ['t1'], 'it lives long enough')
+  granted = 600
+  await run.advance(1_000)
+  await outlive(7_200_000)
+  assert.deepEqual(run.tokens, ['t1'], 'no login would help')
+  await outlive(3_000_000)
+  assert.deepEqual(run.tokens, ['t1', 't2'])
   await run.end()
 })

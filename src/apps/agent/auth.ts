@@ -83,7 +83,7 @@ export class AuthLoop {
     this.#held?.ending.abort('gone')
   }
 
-  /** Something hints at the end of the token: it is renewed, which tells. */
+  /** Something hints at the end of the token: renewing tells, since leases are seldom asked about. */
   async check(signal: AbortSignal): Promise<void> {
     if (this.#held?.isRenewable) await this.#renew(this.#held, signal)
   }

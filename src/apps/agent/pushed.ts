@@ -20,6 +20,7 @@ export class Pushed {
   readonly #signal: AbortSignal
   readonly #open: OpenNotices
   readonly #onChange: (path: string | null) => void
+  readonly #onRefused: () => void
   #client: ApiClient
   #paths = ''
   #isGathering = false
@@ -30,6 +31,8 @@ export class Pushed {
     client: ApiClient
     signal: AbortSignal
     onChange: (path: string | null) => void
+    /** No notices for this token: the server may have none, or the token may be known to nobody any more. */
+    onRefused: () => void
     /** How to connect; a test has its own. */
     open?: OpenNotices
   }) {
@@ -38,6 +41,7 @@ export class Pushed {
     this.#signal = options.signal
     this.#open = options.open ?? openLate
     this.#onChange = options.onChange
+    this.#onRefused = options.onRefused
   }
 
   watch(paths: ReadonlySet<string>): void {
@@ -76,8 +80,10 @@ export class Pushed {
       signal,
       open: this.#open,
       onMode: (mode, reason) => {
-        // A refusal may mean that the token is known to nobody any more: reading tells.
-        if (mode === 'polled' && !isPolled && wasPushed) this.#onChange(null)
+        if (mode === 'polled' && !isPolled) {
+          this.#onRefused()
+          if (wasPushed) this.#onChange(null)
+        }
         wasPushed ||= mode === 'pushed'
         isPolled = mode === 'polled'
         log.debug('changes are followed', { mode, ...(reason instanceof Error && { reason }) })

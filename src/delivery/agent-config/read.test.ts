@@ -79,6 +79,18 @@ test('what a configuration leaves out has the defaults of the original', () => {
   )
 })
 
+test('an agent revokes its token at its end when asked, after a grace of five seconds unless said otherwise', () => {
+  const body = `${login} template { contents = "x" destination = "/o" }`
+  for (const [more, wanted] of [
+    ['', [false, 5]],
+    ['revoke_on_shutdown = true', [true, 5]],
+    ['revoke_on_shutdown = "true" revoke_grace = "0s"', [true, 0]],
+  ] as const) {
+    const { config, warnings } = read(`${body}\n${more.replace(' revoke_grace', '\nrevoke_grace')}`)
+    assert.deepEqual([[config.revokeOnShutdown, config.revokeGrace], warnings], [wanted, []])
+  }
+})
+
 test('a stanza of a later file replaces the earlier one, templates add up', () => {
   const template = (path: string): string => `template { contents = "x" destination = "${path}" }`
   const { config } = readAgentConfig([

@@ -166,10 +166,13 @@ export class Dependency {
       await sleep(world, old.endsAtMs - clock.now() + 1, this.#newWake())
     }
     if (!this.#leases.isAlive) return
-    const { marginMs, endsAtMs } = this.#leases
+    const { marginMs, endsAtMs, grantEndsAtMs } = this.#leases
+    // What a token makes that ends with the current lease would be of no use: then only another login helps.
+    const tokenEndsAtMs = this.#options.identity().endsAtMs() ?? Number.POSITIVE_INFINITY
+    const patienceMs = endsAtMs - (tokenEndsAtMs > endsAtMs + marginMs / 2 ? marginMs / 2 : 0) - clock.now()
     const patience = new AbortController()
-    using _ = clock.after(Math.max(0, endsAtMs - marginMs / 2 - clock.now()), () => patience.abort())
-    await outlive(endsAtMs + marginMs, AbortSignal.any([this.#abort.signal, patience.signal]))
+    using _ = clock.after(Math.max(0, patienceMs), () => patience.abort())
+    await outlive(grantEndsAtMs + marginMs, AbortSignal.any([this.#abort.signal, patience.signal]))
   }
 
   // Its consumer changed over some time ago; a policy needn't allow this.

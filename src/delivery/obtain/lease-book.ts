@@ -38,6 +38,11 @@ export class LeaseBook {
     return this.#current === null ? 0 : endOf(this.#current)
   }
 
+  /** The same, however long its token is renewed. */
+  get grantEndsAtMs(): number {
+    return this.#current?.endsAtMs ?? 0
+  }
+
   get isAlive(): boolean {
     return this.#current !== null && this.#lives(this.#current)
   }

@@ -459,6 +459,48 @@ test('what another agent fetched is not fetched again', async () => {
   await second.obtainer.close()
 })
 
+test('a lease that ended before it was taken over is not delivered, but replaced', async () => {
+  const first = start(({ target }) => (target.includes('creds') ? lease(1) : renewed), [withUser])
+  await first.advance(10)
+  const primed = first.obtainer.held()
+  await first.obtainer.close()
+  const second = start(({ target }) => (target.includes('creds') ? lease(2) : renewed), [withUser], {
+    primed: new Map([...primed].map(([text, one]) => [text, { ...one, fetchedAtMs: 0, nextAtMs: 3_600_000 }])),
+  })
+  await second.advance(10)
+  assert.deepEqual(second.texts, ['u2'])
+  await second.obtainer.close()
+})
+
+test('a lease that can not be replaced is a failure only once it ended, and is asked for each ten seconds then', async () => {
+  let isDown = false
+  let leases = 0
+  const run = start(
+    ({ target }) => {
+      if (isDown) return { status: 500, body: '{"errors":["the database is down"]}' }
+      return target.includes('health')
+        ? { status: 200, body: '{}' }
+        : target.includes('renew')
+          ? renewed
+          : lease(++leases)
+    },
+    [withUser],
+  )
+  await run.advance(10)
+  isDown = true
+  await run.advance(3_500_000)
+  assert.deepEqual(run.failures, [], 'the lease works still')
+  await run.advance(300_000)
+  assert.equal(run.failures.length, 1)
+  assert.match(run.failures[0]!, /exceeded maximum retries/)
+  await run.advance(600_000)
+  assert.equal(run.failures.length, 1, 'it is told once')
+  isDown = false
+  await run.advance(14_000)
+  assert.deepEqual(run.texts, ['u1', 'u2'])
+  await run.obtainer.close()
+})
+
 test('a template that can not be parsed is a failure with its place, without values', async () => {
   const run = start(() => kv('one'), ['{{ nofunction }}'])
   await run.advance(10)

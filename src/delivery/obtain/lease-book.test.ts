@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { simWorld } from '#ground/base/world.ts'
+import { scriptedClient } from '#client/scripted-wire.ts'
+import type { Identity } from './identity.ts'
+import { LeaseBook } from './lease-book.ts'
+
+const hourMs = 3_600_000
+
+function start(tokenMs: number | null = null) {
+  const { clock } = simWorld({ seed: 1 })
+  const startMs = clock.now()
+  const owner: Identity = {
+    client: scriptedClient([]).client,
+    endsAtMs: () => (tokenMs === null ? null : startMs + tokenMs),
+  }
+  const book = new LeaseBook(clock)
+  const before = (): string | null => book.superseded?.id ?? null
+  const took = (id: string): void => book.took(id, hourMs, clock.now() + hourMs, owner)
+  return { clock, book, took, before, startMs }
+}
+
+test('a lease that is superseded counts until it ends, and not when the one in use is dead', async () => {
+  const { clock, book, took, before, startMs } = start()
+  took('a')
+  assert.equal(before(), null)
+  await clock.advance(hourMs / 2)
+  took('b')
+  assert.deepEqual(book.superseded, { id: 'a', endsAtMs: startMs + hourMs })
+  book.lost()
+  assert.deepEqual([book.isAlive, before()], [false, null])
+  took('c')
+  assert.equal(before(), 'a', 'what was lost is not the one before')
+  await clock.advance(hourMs / 2)
+  assert.equal(before(), null)
+})
+
+test('a lease ends with the token that made it, as one of a batch token does, whatever it was granted', async () => {
+  const { clock, book, took, startMs } = start(hourMs / 4)
+  took('a')
+  assert.equal(book.endsAtMs, startMs + hourMs / 4)
+  book.renewed(clock.now() + 2 * hourMs)
+  assert.equal(book.grantEndsAtMs, startMs + 2 * hourMs)
+  assert.equal(book.endsAtMs, startMs + hourMs / 4)
+  await clock.advance(hourMs / 4)
+  assert.equal(book.isAlive, false)
+})
+
+test('a change-over takes a tenth of the lease, and no more than five minutes', () => {
+  const { clock, book, took } = start()
+  const { client } = scriptedClient([])
+  book.took('short', 60_000, clock.now() + 60_000, { client, endsAtMs: () => null })
+  assert.equal(book.marginMs, 6_000)
+  took('a')
+  assert.equal(book.marginMs, 300_000)
+})
