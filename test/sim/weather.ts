@@ -18,7 +18,7 @@ const lengths: Readonly<Record<Event, readonly [number, number]>> = {
   restart: [2_000, 90_000],
   sealed: [30 * minuteMs, 80 * minuteMs],
   storm: [minuteMs, 30 * minuteMs],
-  'database down': [10 * minuteMs, 50 * minuteMs],
+  'database down': [10 * minuteMs, 20 * minuteMs],
   'database hangs': [minuteMs, 5 * minuteMs],
   'token revoked': [0, 0],
 }
