@@ -1,5 +1,6 @@
 import { int, text } from '#ground/fields/kit.ts'
 import type { Call } from './call.ts'
+import { type Parts, type Row, rowOf } from './engine.ts'
 import type { Reply } from './reply.ts'
 import type { Codec, View } from './storage.ts'
 
@@ -69,4 +70,20 @@ async function* inside(
   after: string,
 ): AsyncGenerator<string> {
   for await (const deeper of below(view, codec, folder + name, after)) yield name + deeper
+}
+
+/** The row that lists the names of one kind of entry: `namesRow('roles', roleEntries, 'Names of all roles.')`. */
+export function namesRow<S extends { readonly parts: Pick<Parts, 'view'> }>(
+  path: string,
+  codec: Codec<unknown>,
+  summary: string,
+): Row<S> {
+  return rowOf<S>()({
+    path,
+    fields: pagingFields,
+    operations: {
+      list: { access: 'policy', summary, handler: (call, { parts }) => listOf(parts.view, codec, '', call) },
+    },
+    help: { synopsis: summary, description: '' },
+  })
 }

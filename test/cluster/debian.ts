@@ -25,19 +25,27 @@ const packages = [
 ]
 
 /** containerd, runc, the CNI plugins, nft and busybox: 150 MB. Needs Debian's `apt-get` and `dpkg`, and root. */
-export async function debian(): Promise<Artifact> {
+export const debian = (): Promise<Artifact> =>
+  debianPackages({ name: 'debian', packages, says: `downloading ${packages.length} Debian packages (once)` })
+
+/** Packages of this machine's Debian, downloaded and unpacked into one folder. */
+export async function debianPackages(what: {
+  readonly name: string
+  readonly packages: readonly string[]
+  readonly says: string
+}): Promise<Artifact> {
   const release = await readFile('/etc/os-release', 'utf8').catch(() => '')
   return {
-    name: 'debian',
-    key: keyOf([release, process.arch, ...packages]),
+    name: what.name,
+    key: keyOf([release, process.arch, ...what.packages]),
     async make(folder, say, signal) {
-      say(`downloading ${packages.length} Debian packages (once)`)
+      say(what.says)
       const downloads = join(folder, 'downloads')
       await mkdir(downloads)
       const options = { cwd: downloads, inheritEnv: true as const, timeoutMs: 300_000, ...(signal && { signal }) }
       // Without it apt tries to become another user, who can't write here.
       const apt = ['apt-get', '-o', 'APT::Sandbox::User=root', '-qq']
-      const download = (): Promise<unknown> => must([...apt, 'download', ...packages], options)
+      const download = (): Promise<unknown> => must([...apt, 'download', ...what.packages], options)
       await download().catch(async () => {
         // A new machine has no package lists yet, an old one has stale ones.
         say('updating the package lists')

@@ -212,18 +212,17 @@ async function putWhenBack(password: string): Promise<void> {
   }
 }
 
+/** As the admin: account `app` of the namespace may read the secrets of the app, under this role. */
+async function allow(namespace: string, role: string): Promise<void> {
+  await person.run(['login', '-method=kubernetes'])
+  const flags = [`-namespace=${namespace}`, '-service-account=app', `-role=${role}`, '-read=secret/app/*']
+  await person.run(['setup', 'workload', ...flags])
+}
+
 test('thirty pods at once all find their secret', async () => {
   const namespace = await cluster.newNamespace()
   const role = `burst-${randomBytes(2).toString('hex')}`
-  await person.run(['login', '-method=kubernetes'])
-  await person.run([
-    'setup',
-    'workload',
-    `-namespace=${namespace}`,
-    '-service-account=app',
-    `-role=${role}`,
-    '-read=secret/app/*',
-  ])
+  await allow(namespace, role)
   await apply(namespace, deployment('many', annotated(role), 30))
   await cluster.kubectl(['rollout', 'status', 'deploy/many', '--timeout=170s'], { namespace, timeoutMs: 180_000 })
   const { status } = await ready(namespace, 'many', 30)
@@ -234,15 +233,7 @@ test('thirty pods at once all find their secret', async () => {
 test('a pod whose token lives four seconds renews it, logs in anew at its end, and still follows changes', async () => {
   const namespace = await cluster.newNamespace()
   const role = `short-${randomBytes(2).toString('hex')}`
-  await person.run(['login', '-method=kubernetes'])
-  await person.run([
-    'setup',
-    'workload',
-    `-namespace=${namespace}`,
-    '-service-account=app',
-    `-role=${role}`,
-    '-read=secret/app/*',
-  ])
+  await allow(namespace, role)
   await person.run(['write', `auth/kubernetes/role/${role}`, 'token_ttl=4s', 'token_max_ttl=10s'])
   await person.run(['kv', 'put', 'secret/app/db', 'username=app', 'password=before'])
   await apply(namespace, deployment('short', annotated(role)))

@@ -1,5 +1,5 @@
 import { layerFault, placeOf } from './layers.ts'
-import { type Finding, isContract, isProduct, isTest, resolveImport, type Tree } from './tree.ts'
+import { type Finding, isContract, isLab, isProduct, isTest, resolveImport, type Tree } from './tree.ts'
 
 /** Packages whose types must not leave one room. */
 const packageRooms: Readonly<Record<string, string>> = {
@@ -38,7 +38,8 @@ export function layers(tree: Tree): Finding[] {
       } else if (target.startsWith('src/') && !joinsRooms(source.path)) {
         const to = placeOf(target)
         // The whole server, for tests: of engines and methods, too, which must not see it otherwise.
-        const fault = to && (to.room === testRoom && isTest(source.path) ? null : layerFault(place, to))
+        const fault =
+          to && (to.room === testRoom && (isTest(source.path) || isLab(source.path)) ? null : layerFault(place, to))
         if (fault) report(fault)
       }
     }

@@ -45,4 +45,7 @@ export function resolveImport(from: string, specifier: string): string | null {
 
 export const isTest = (path: string): boolean => path.endsWith('.test.ts') || path.startsWith('test/')
 export const isContract = (path: string): boolean => path.endsWith('.contract.ts')
-export const isProduct = (path: string): boolean => path.startsWith('src/') && !isTest(path) && !isContract(path)
+/** What several tests of a room stand on. */
+export const isLab = (path: string): boolean => path.endsWith('.lab.ts')
+export const isProduct = (path: string): boolean =>
+  path.startsWith('src/') && !isTest(path) && !isContract(path) && !isLab(path)

@@ -1,10 +1,9 @@
-import { parse as parseYaml } from 'yaml'
 import { captured, commaList, text } from '#ground/fields/kit.ts'
 import { formatGoDuration } from '#ground/text/duration.ts'
 import type { Json } from '#ground/text/json.ts'
 import type { Input } from '#ground/fields/field.ts'
 import type { Call } from '#backend/call.ts'
-import { listOf, pagingFields } from '#backend/listing.ts'
+import { namesRow } from '#backend/listing.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { drop, jsonEntries } from '#backend/storage.ts'
 import {
@@ -14,6 +13,7 @@ import {
   type StoredParameters,
   tokenFields,
 } from '#backend/token-parameters.ts'
+import { parseLabelSelector, SelectorProblem } from '#kube/label-selector.ts'
 import { fault } from '#protocol/fault.ts'
 import { type KubernetesState, row } from './state.ts'
 
@@ -61,19 +61,15 @@ const emptyRole: Role = {
   stored: noParameters,
 }
 
-/** Labels that a namespace must have; null when the text is no selector of labels. */
+/** Labels that a namespace must have; null when the text is no selector of labels. Expressions aren't taken, as there. */
 export function matchLabels(selector: string): Readonly<Record<string, string>> | null {
-  let parsed: unknown
   try {
-    parsed = parseYaml(selector, { maxAliasCount: 0 })
-  } catch {
-    return null
+    const { matchLabels: labels, matchExpressions } = parseLabelSelector(selector)
+    return matchExpressions === undefined ? (labels ?? null) : null
+  } catch (error) {
+    if (error instanceof SelectorProblem) return null
+    throw error
   }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null
-  const { matchLabels: labels, ...others } = parsed as { matchLabels?: unknown }
-  if (Object.keys(others).length > 0 || typeof labels !== 'object' || labels === null || Array.isArray(labels))
-    return null
-  return Object.values(labels).every(value => typeof value === 'string') ? (labels as Record<string, string>) : null
 }
 
 function checkMix(values: readonly string[]): void {
@@ -162,18 +158,7 @@ function show(role: Role): Json {
 }
 
 export const roleRows = [
-  row({
-    path: 'role',
-    fields: pagingFields,
-    operations: {
-      list: {
-        access: 'policy',
-        summary: 'Names of all roles.',
-        handler: (call, { parts }) => listOf(parts.view, roleEntries, '', call),
-      },
-    },
-    help: { synopsis: 'Names of all roles.', description: '' },
-  }),
+  namesRow<KubernetesState>('role', roleEntries, 'Names of all roles.'),
   row({
     path: 'role/:name',
     fields,

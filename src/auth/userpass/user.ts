@@ -1,7 +1,7 @@
 import type { Input } from '#ground/fields/field.ts'
 import { captured } from '#ground/fields/kit.ts'
 import type { Call } from '#backend/call.ts'
-import { listOf, pagingFields } from '#backend/listing.ts'
+import { namesRow } from '#backend/listing.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { drop } from '#backend/storage.ts'
 import {
@@ -59,18 +59,7 @@ async function writePolicies(call: Call<Input<typeof policyFields>>, state: User
 }
 
 export const userRows = [
-  row({
-    path: 'users',
-    fields: pagingFields,
-    operations: {
-      list: {
-        access: 'policy',
-        summary: 'Names of all users.',
-        handler: (call, { parts }) => listOf(parts.view, userEntries, '', call),
-      },
-    },
-    help: { synopsis: 'Names of all users.', description: '' },
-  }),
+  namesRow<UserpassState>('users', userEntries, 'Names of all users.'),
   row({
     path: 'users/:username',
     fields,

@@ -6,6 +6,7 @@ import { type Due, type DueHandler, DueLane, type LaneWork } from './due-lane.ts
 
 const nothing: Codec<unknown> = { prefix: '', encode: () => new Uint8Array(0), decode: () => true }
 const digits = 15
+const pad = (at: Instant): string => String(at).padStart(digits, '0')
 const pageSize = 256
 
 /**
@@ -80,6 +81,8 @@ export class DueIndex {
       signal: this.#abort.signal,
       prefix: `${this.#prefix}${name}/`,
       parse: key => this.#parse(name, key),
+      keyAt: at => `${this.#prefix}${name}/${pad(at)}`,
+      entry: due => this.entry(due),
       remove: due => this.remove(due),
     })
     this.#lanes.set(name, lane)
@@ -87,7 +90,7 @@ export class DueIndex {
   }
 
   #key({ at, lane, id }: Due): string {
-    return `${this.#prefix}${lane}/${String(at).padStart(digits, '0')}/${id}`
+    return `${this.#prefix}${lane}/${pad(at)}/${id}`
   }
 
   #parse(lane: string, key: string): Due {

@@ -1,4 +1,4 @@
-import type { Instant } from '#ground/base/clock.ts'
+import { type Instant, instant } from '#ground/base/clock.ts'
 import type { World } from '#ground/base/world.ts'
 import type { Keeper, KeeperWrite } from '#core/storage/keeper.ts'
 import { rangeBelow } from '#stores/keys.ts'
@@ -10,8 +10,8 @@ import { rangeBelow } from '#stores/keys.ts'
 export type Due = { readonly lane: string; readonly id: string; readonly at: Instant }
 
 /**
- * Handles what is due; called at or after its time, again when it threw (after a wait), and again after a restart that
- * came before the index entry was gone: it must look at the state as it is.
+ * Handles what is due; called at or after its time, again when it threw (its entry then lies at a later time), and again
+ * after a restart that came before the index entry was gone: it must look at the state as it is.
  * @returns writes for the commit that takes the entry out of the index, or `removed` when that is done.
  */
 export type DueHandler = (due: Due, signal: AbortSignal) => Promise<readonly KeeperWrite[] | 'removed'>
@@ -21,12 +21,15 @@ export type LaneWork = {
   /** How many are worked on at once. */
   readonly width: number
   readonly handler: DueHandler
-  readonly keeper: Keeper
+  readonly keeper: Pick<Keeper, 'scanKeys' | 'commit'>
   readonly world: World
   readonly signal: AbortSignal
   /** Of the lane's keys, ending in `/`. */
   readonly prefix: string
   readonly parse: (key: string) => Due
+  /** Where the keys of a time begin. */
+  readonly keyAt: (at: Instant) => string
+  readonly entry: (due: Due) => KeeperWrite
   readonly remove: (due: Due) => KeeperWrite
 }
 
@@ -34,13 +37,14 @@ const pageSize = 256
 const retryMsMax = 600_000
 /** A wall clock may be set forward while a timer waits: it is looked at anew this often. */
 const lookMsMax = 900_000
-/** Failures remembered; those beyond are tried with each pass. */
-const failuresMax = 10_000
+/** Things whose failures are counted; those beyond wait as after their first. */
+const failingMax = 10_000
 
 /** One lane of the index of due times: its timer, and the crew that works through what is due. */
 export class DueLane {
   readonly #work: LaneWork
-  readonly #failures = new Map<string, { attempts: number; after: number }>()
+  /** How often it failed, by id. */
+  readonly #failures = new Map<string, number>()
   #timer: Disposable | null = null
   #timerAt = Number.POSITIVE_INFINITY
   #running: Promise<void> | null = null
@@ -94,51 +98,52 @@ export class DueLane {
       })
   }
 
-  // A page holds `width` at work and hands out the next as one ends, so that one that hangs costs its place only.
+  // `width` are at work, and the next is handed out as one ends, so that one that hangs costs its place only. Nothing is read
+  // that isn't due, but for one look at what comes next.
   async #pass(): Promise<void> {
-    const { keeper, world, signal, prefix, width, parse } = this.#work
+    const { keeper, world, signal, prefix, width, parse, keyAt } = this.#work
+    const now = world.clock.now()
+    const { to } = rangeBelow(prefix)
+    const isDue = { from: prefix, to: keyAt(instant(now + 1)) }
     const busy = new Set<Promise<void>>()
     let after: string | undefined
     for (;;) {
-      const page = await keeper.scanKeys(rangeBelow(prefix), { ...(after !== undefined && { after }), limit: pageSize })
+      const page = await keeper.scanKeys(isDue, { ...(after !== undefined && { after }), limit: pageSize })
       for (const key of page.keys) {
-        const due = parse(key)
-        if (due.at > world.clock.now()) {
-          this.arm(due.at)
-          await Promise.all(busy)
-          return
-        }
         if (busy.size >= width) await Promise.race(busy)
         if (signal.aborted) break
-        const one: Promise<void> = this.#one(key, due).finally(() => busy.delete(one))
+        const one: Promise<void> = this.#one(parse(key)).finally(() => busy.delete(one))
         busy.add(one)
       }
       after = page.keys.at(-1)
       if (!page.more || signal.aborted) break
     }
+    const next = await keeper.scanKeys({ from: isDue.to, to }, { limit: 1 })
+    if (next.keys.length > 0) this.arm(parse(next.keys[0]!).at)
     await Promise.all(busy)
   }
 
-  async #one(key: string, due: Due): Promise<void> {
-    const { keeper, world, handler, signal, remove } = this.#work
-    const failed = this.#failures.get(key)
-    if (failed && failed.after > world.clock.now()) return this.arm(failed.after)
+  async #one(due: Due): Promise<void> {
+    const { keeper, handler, signal, remove } = this.#work
     try {
       const writes = await handler(due, signal)
       if (writes !== 'removed') await keeper.commit([remove(due), ...writes])
-      this.#failures.delete(key)
+      this.#failures.delete(due.id)
     } catch (error) {
-      if (!signal.aborted) this.#failed(key, (failed?.attempts ?? 0) + 1, error)
+      if (!signal.aborted) await this.#postpone(due, error)
     }
   }
 
-  #failed(key: string, attempts: number, error: unknown): void {
-    const { world, name } = this.#work
+  // It moves to its next time in the index: whatever number of things fail, no pass comes by them before.
+  async #postpone(due: Due, error: unknown): Promise<void> {
+    const { keeper, world, name, entry, remove } = this.#work
+    const attempts = (this.#failures.get(due.id) ?? 0) + 1
+    if (attempts > 1 || this.#failures.size < failingMax) this.#failures.set(due.id, attempts)
     const jitter = 0.75 + 0.5 * world.entropy.fraction()
     const wait = Math.min(1000 * 2 ** Math.min(attempts, 20), retryMsMax) * jitter
-    const after = world.clock.now() + wait
-    if (this.#failures.size < failuresMax || this.#failures.has(key)) this.#failures.set(key, { attempts, after })
+    const at = instant(world.clock.now() + wait)
     world.log.warn('something due failed; it is tried again', { lane: name, attempts, error })
-    this.arm(after)
+    await keeper.commit([remove(due), entry({ ...due, at })])
+    this.arm(at)
   }
 }

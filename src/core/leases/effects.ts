@@ -161,8 +161,8 @@ export class EffectRoom {
     const key = this.#alarmKey(accessor, due.id)
     const entry = (await keeper.get(key, alarmCodec)) as AlarmEntry | null
     const mount = mountOf(accessor)
-    // Replaced or cancelled: the entry that counts is another one.
-    if (entry?.at !== due.at || mount === null) return []
+    // Cancelled, or replaced by a later one, which has its own place in the index. One that failed is due after its time.
+    if (entry === null || entry.at > due.at || mount === null) return []
     const slash = due.id.indexOf('/')
     const kind = due.id.slice(0, slash)
     const alarm = mount.engine.alarms?.[kind]
@@ -170,7 +170,7 @@ export class EffectRoom {
     await alarm.fire(due.id.slice(slash + 1), mount.state, signal)
     await keeper.update(key, alarmCodec, now => ({
       // The engine may have set the next one meanwhile.
-      ...((now as AlarmEntry | null)?.at === due.at && { entry: null }),
+      ...((now as AlarmEntry | null)?.at === entry.at && { entry: null }),
       also: [this.#options.due.remove(due)],
       result: undefined,
     }))

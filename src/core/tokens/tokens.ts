@@ -352,14 +352,17 @@ export class Tokens {
   /** One of several that try at once does it, and gets true. */
   async #end(key: TokenKey, entry: TokenEntry, also: (now: TokenEntry) => KeeperWrite[]): Promise<boolean> {
     const { keeper, census, leases } = this.#options
+    // What hung on it in the end: something may have come since it was read.
+    let last = null as TokenEntry | null
     const remove = (): Promise<boolean> =>
-      keeper.update<boolean>(this.#at(key), tokenCodec, now =>
-        now === null ? { result: false } : { entry: null, also: also(now as TokenEntry), result: true },
-      )
+      keeper.update<boolean>(this.#at(key), tokenCodec, now => {
+        last = now as TokenEntry | null
+        return last === null ? { result: false } : { entry: null, also: also(last), result: true }
+      })
     const isEnded = await (entry.expiresAt === null ? remove() : census.during(countedToken(key, entry), -1, remove))
     if (!isEnded) return false
-    leases.tokenEnded()
-    this.cubbyholes.tokenEnded()
+    if (last?.hasLeases) leases.tokenEnded()
+    if (last?.hasCubbyhole) this.cubbyholes.tokenEnded()
     return true
   }
 

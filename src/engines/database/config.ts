@@ -2,7 +2,7 @@ import { bool, captured, commaList, stringList, text } from '#ground/fields/kit.
 import { InvalidField, parseInput } from '#ground/fields/parse.ts'
 import type { Json, JsonObject } from '#ground/text/json.ts'
 import type { Call } from '#backend/call.ts'
-import { listOf, pagingFields } from '#backend/listing.ts'
+import { namesRow } from '#backend/listing.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { drop, put } from '#backend/storage.ts'
 import { fault } from '#protocol/fault.ts'
@@ -142,18 +142,7 @@ function shown(config: Config, state: DatabaseState): Json {
 const name = captured('Name of the connection.')
 
 export const configRows = [
-  row({
-    path: 'config',
-    fields: pagingFields,
-    operations: {
-      list: {
-        access: 'policy',
-        summary: 'Names of all connections.',
-        handler: (call, { parts }) => listOf(parts.view, configEntries, '', call),
-      },
-    },
-    help: { synopsis: 'Names of all connections.', description: '' },
-  }),
+  namesRow<DatabaseState>('config', configEntries, 'Names of all connections.'),
   row({
     path: 'config/:name',
     fields: { name },

@@ -3,7 +3,7 @@ import { promisify } from 'node:util'
 import { type Instant, instant } from '#ground/base/clock.ts'
 import { Secret } from '#ground/base/secret.ts'
 import { CertificateError, inspectCertificate, splitPem } from '#ground/crypto/certificates.ts'
-import { issueLeaf, type SignatureBits } from '#ground/crypto/issue-certificate.ts'
+import type { SignatureBits } from '#ground/crypto/issue-certificate.ts'
 import { TemplateError } from '#ground/template/errors.ts'
 import type { JsonObject } from '#ground/text/json.ts'
 import type { Parts } from '#backend/engine.ts'
@@ -135,6 +135,8 @@ async function certificate(options: Options, ask: IssueAsk, parts: Parts): Promi
   const commonName = named(options['common_name_template'] ?? '', ask, parts)
   const pair = await pairOf(type, options['key_bits'] ?? '0')
   const signatureBits = Number(options['signature_bits'] ?? 0)
+  // It brings a library of X.509 along, which no other credential needs.
+  const { issueLeaf } = await import('#ground/crypto/issue-certificate.ts')
   try {
     const authority = {
       certificate: firstPem(options['ca_cert'] ?? ''),

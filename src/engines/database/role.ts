@@ -2,7 +2,7 @@ import { captured, durationSeconds, stringList, stringMap, text } from '#ground/
 import type { Input } from '#ground/fields/field.ts'
 import type { Json } from '#ground/text/json.ts'
 import type { Call } from '#backend/call.ts'
-import { listOf, pagingFields } from '#backend/listing.ts'
+import { namesRow } from '#backend/listing.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { drop } from '#backend/storage.ts'
 import { fault } from '#protocol/fault.ts'
@@ -97,18 +97,7 @@ const shown = (role: Role): Json => ({
 })
 
 export const roleRows = [
-  row({
-    path: 'roles',
-    fields: pagingFields,
-    operations: {
-      list: {
-        access: 'policy',
-        summary: 'Names of all roles.',
-        handler: (call, { parts }) => listOf(parts.view, roleEntries, '', call),
-      },
-    },
-    help: { synopsis: 'Names of all roles.', description: '' },
-  }),
+  namesRow<DatabaseState>('roles', roleEntries, 'Names of all roles.'),
   row({
     path: 'roles/:name',
     fields,

@@ -5,7 +5,7 @@ import { matchGlob } from '#ground/text/glob.ts'
 import type { Json } from '#ground/text/json.ts'
 import { formatRfc3339Nano } from '#ground/text/time.ts'
 import type { Call } from '#backend/call.ts'
-import { listOf, pagingFields } from '#backend/listing.ts'
+import { namesRow } from '#backend/listing.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { drop } from '#backend/storage.ts'
 import { fault } from '#protocol/fault.ts'
@@ -170,18 +170,7 @@ async function credentials(call: Call<{ name: string }>, { parts }: DatabaseStat
 }
 
 export const staticRoleRows = [
-  row({
-    path: 'static-roles',
-    fields: pagingFields,
-    operations: {
-      list: {
-        access: 'policy',
-        summary: 'Names of all static roles.',
-        handler: (call, { parts }) => listOf(parts.view, staticRoleEntries, '', call),
-      },
-    },
-    help: { synopsis: 'Names of all static roles.', description: '' },
-  }),
+  namesRow<DatabaseState>('static-roles', staticRoleEntries, 'Names of all static roles.'),
   row({
     path: 'static-roles/:name',
     fields,

@@ -5,7 +5,7 @@ import { TemplateError } from '#ground/template/errors.ts'
 import { formatGoDuration } from '#ground/text/duration.ts'
 import type { Json } from '#ground/text/json.ts'
 import type { Call } from '#backend/call.ts'
-import { listOf, pagingFields } from '#backend/listing.ts'
+import { namesRow } from '#backend/listing.ts'
 import { parseNameTemplate } from '#backend/name-template.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { drop, jsonEntries } from '#backend/storage.ts'
@@ -233,18 +233,7 @@ const show = (role: Role): Json => ({
 })
 
 export const roleRows = [
-  row({
-    path: 'roles',
-    fields: pagingFields,
-    operations: {
-      list: {
-        access: 'policy',
-        summary: 'Names of all roles.',
-        handler: (call, { parts }) => listOf(parts.view, roleEntries, '', call),
-      },
-    },
-    help: { synopsis: 'Names of all roles.', description: '' },
-  }),
+  namesRow<KubernetesState>('roles', roleEntries, 'Names of all roles.'),
   row({
     path: 'roles/:name',
     fields,
