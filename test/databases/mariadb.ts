@@ -12,6 +12,8 @@ export type MariaDb = Started & {
 /** A MariaDB of this test's own, on a free port of loopback. */
 export async function startMariaDb(more: readonly string[] = []): Promise<MariaDb> {
   const { folder: cached, env } = await debianDatabases()
+  // Each removes what others left in the folder for temporary files when it starts: not in the one of all.
+  const own = (folder: string): string => `--tmpdir=${folder}`
   const usr = join(cached, 'usr')
   const common = (data: string): string[] => ['--no-defaults', `--basedir=${usr}`, `--datadir=${data}`]
   const server = await startServer({
@@ -22,6 +24,7 @@ export async function startMariaDb(more: readonly string[] = []): Promise<MariaD
       const install = [
         join(usr, 'bin/mariadb-install-db'),
         ...common(join(folder, 'data')),
+        own(folder),
         // It refuses root only when nobody says that root is meant.
         '--user=root',
         '--auth-root-authentication-method=normal',
@@ -32,6 +35,7 @@ export async function startMariaDb(more: readonly string[] = []): Promise<MariaD
     argv: (folder, port) => [
       join(usr, 'sbin/mariadbd'),
       ...common(join(folder, 'data')),
+      own(folder),
       '--user=root',
       `--port=${port}`,
       '--bind-address=127.0.0.1',

@@ -143,7 +143,12 @@ export class DueLane {
     const wait = Math.min(1000 * 2 ** Math.min(attempts, 20), retryMsMax) * jitter
     const at = instant(world.clock.now() + wait)
     world.log.warn('something due failed; it is tried again', { lane: name, attempts, error })
-    await keeper.commit([remove(due), entry({ ...due, at })])
+    try {
+      await keeper.commit([remove(due), entry({ ...due, at })])
+    } catch (failure) {
+      // It stays where it is, and is come by again.
+      world.log.error('due times can not be written', { lane: name, error: failure })
+    }
     this.arm(at)
   }
 }

@@ -100,8 +100,9 @@ class ManualClock implements VirtualClock {
     return this.#waiters.length
   }
 
+  // Whole, as a real one's: a test may advance by less than a millisecond.
   now(): Instant {
-    return this.#now as Instant
+    return instant(this.#now)
   }
 
   monotonic(): number {
