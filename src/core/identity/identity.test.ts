@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { Json } from '#ground/text/json.ts'
 import { doorman, notebook } from '#core/testing/engines.ts'
 import { openTestMount, type TestServer } from '#core/testing/mount.ts'
-import { type EntityEntry, entityCodec } from './identity.ts'
+import { type EntityEntry, entityCodec } from './entry.ts'
 
 type Auth = { client_token: string; entity_id: string; policies: string[]; identity_policies?: string[] }
 

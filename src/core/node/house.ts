@@ -7,6 +7,8 @@ import { AuditDevices } from '#core/audit/devices.ts'
 import type { Barrier } from '#core/barrier/barrier.ts'
 import { PasswordShelf } from '#core/builtin/system/password-shelf.ts'
 import { cubbyholeEngine } from '#core/builtin/cubbyhole.ts'
+import { identityEngine } from '#core/builtin/identity/engine.ts'
+import type { IdentityState } from '#core/builtin/identity/state.ts'
 import { tokenEngine } from '#core/builtin/token.ts'
 import { NoticeHub } from '#core/events/notices.ts'
 import { Identity } from '#core/identity/identity.ts'
@@ -26,7 +28,7 @@ import { LeaseQuotas } from '#core/quota/lease-quotas.ts'
 import { readCounted } from '#core/quota/read.ts'
 import { Keeper } from '#core/storage/keeper.ts'
 import { textCodec } from '#core/storage/text-codec.ts'
-import type { LiveToken } from '#core/tokens/live.ts'
+import { identityPoliciesOf, type LiveToken } from '#core/tokens/live.ts'
 import { Renewals } from '#core/tokens/renewal.ts'
 import { subjectOf } from '#core/tokens/subject.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
@@ -78,7 +80,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     rooms
   const { quotas } = rooms
   const aclOf = (live: LiveToken): Maybe<Acl> =>
-    acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.entity) }))
+    acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.standing) }))
   const judge = (live: LiveToken, question: Question): Maybe<Verdict> => {
     const acl = aclOf(live)
     const ask = { ...question, namespacePath: '' }
@@ -213,15 +215,23 @@ async function furnishRooms(rooms: Rooms, { world, system }: HouseOptions): Prom
     builtinEntry('auth', 'token/', 'token', 'token based credentials'),
     tokenEngine({
       tokens,
-      renewals: new Renewals(tokens, mounts, world),
+      renewals: new Renewals(tokens, mounts, identity, world),
       policyExists: async name => (await policies.get(name)) !== null,
-      identityPolicies: async id => (id === '' ? [] : ((await identity.entity(id))?.policies ?? [])),
+      identityPolicies: async id =>
+        id === '' ? [] : identityPoliciesOf((await identity.standing(id))?.policies ?? []),
       callerOf: tokenOf,
     }),
   )
   const cubbyhole = cubbyholeEngine({ cubbyholes: tokens.cubbyholes, callerOf: tokenOf })
   const entry = builtinEntry('secret', 'cubbyhole/', cubbyhole.type, cubbyhole.description)
   await mounts.addBuiltin({ ...entry, local: true, sealWrap: false }, cubbyhole)
+  const shown: IdentityState['mountOf'] = accessor => {
+    const mount = mounts.byAccessor(accessor)
+    return mount && { type: mount.entry.type, path: mount.path, isLocal: mount.entry.local }
+  }
+  const identities = identityEngine({ identity, mountOf: shown })
+  const atIdentity = builtinEntry('secret', 'identity/', identities.type, identities.description)
+  await mounts.addBuiltin({ ...atIdentity, sealWrap: false }, identities)
   await policies.ensureDefault()
   await devices.load()
   await mounts.load()

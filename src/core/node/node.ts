@@ -241,6 +241,7 @@ export class ServerNode implements SealControl {
       if (house.devices.all().some(device => device.path === audit.path)) continue
       await house.devices.enable({ ...audit, description: '', local: false })
     }
+    await house.identity.works.resume()
     await house.tokens.resume()
     await house.effects.resume()
     this.#house = house

@@ -170,6 +170,11 @@ export class Exchange {
     if (boundCidrs.length > 0 && !boundCidrs.some(cidr => cidrContains(parseCidr(cidr), this.#address()))) {
       throw fault('token.invalid', invalidTokenText, { reason: `the token is bound to ${boundCidrs.join(', ')}` })
     }
+    if (live.isOrphaned) {
+      throw fault('permission.denied', 'permission denied', {
+        reason: `entity ${live.entry.entityId} of the token is gone`,
+      })
+    }
     if (live.entity?.isDisabled) {
       throw fault('permission.bare', 'permission denied', { reason: `entity ${live.entity.id} is disabled` })
     }

@@ -1,10 +1,11 @@
 import { type Instant, instant, type Seconds, seconds } from '#ground/base/clock.ts'
 import type { Login, NewToken, TokenParameters } from '#backend/login.ts'
 import type { TokenKey } from '#backend/engine.ts'
-import type { Identity } from '#core/identity/identity.ts'
+import type { Found, Identity } from '#core/identity/identity.ts'
 import { normalPolicyName } from '#core/policy/names.ts'
 import { fault } from '#protocol/fault.ts'
 import type { TokenEntry } from './entry.ts'
+import { identityPoliciesOf } from './live.ts'
 import type { Issued, Tokens } from './tokens.ts'
 import { calculateTtl } from '#core/leases/ttl.ts'
 
@@ -76,13 +77,14 @@ export async function registerLogin(
   if (login.alias === null)
     return { ...(await house.tokens.issue(entry)), identityPolicies: [], warnings: grant.warnings }
   if (login.alias.name === '') throw fault('backend.failed_bare', 'missing name in alias')
-  return house.identity.atLogin(mount.accessor, login.alias, async ({ entity, writes }) => {
+  const register = async ({ entity, policies: written, writes }: Found): Promise<Registered> => {
     if (entity.isDisabled) {
       throw fault('permission.bare', 'permission denied', { reason: `entity ${entity.id} is disabled` })
     }
     const issued = await house.tokens.issue({ ...entry, entityId: entity.id }, writes)
-    return { ...issued, identityPolicies: entity.policies, warnings: grant.warnings }
-  })
+    return { ...issued, identityPolicies: identityPoliciesOf(written), warnings: grant.warnings }
+  }
+  return house.identity.atLogin(mount.accessor, login.alias, register, login.groupAliases)
 }
 
 // What isn't there yet says so: batch tokens are asked for by role, by mount, or by both.

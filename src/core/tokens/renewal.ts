@@ -1,6 +1,7 @@
 import { instant, type Seconds, seconds } from '#ground/base/clock.ts'
 import type { World } from '#ground/base/world.ts'
 import type { Granted, TokenKey } from '#backend/engine.ts'
+import type { Identity } from '#core/identity/identity.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import { Fault, fault } from '#protocol/fault.ts'
 import type { TokenEntry } from './entry.ts'
@@ -18,10 +19,12 @@ const none = seconds(0)
 export class Renewals {
   readonly #tokens: Tokens
   readonly #mounts: Mounts
+  readonly #identity: Pick<Identity, 'refreshGroups'>
   readonly #world: Pick<World, 'clock'>
 
-  constructor(tokens: Tokens, mounts: Mounts, world: Pick<World, 'clock'>) {
+  constructor(tokens: Tokens, mounts: Mounts, identity: Pick<Identity, 'refreshGroups'>, world: Pick<World, 'clock'>) {
     this.#tokens = tokens
+    this.#identity = identity
     this.#mounts = mounts
     this.#world = world
   }
@@ -53,6 +56,10 @@ export class Renewals {
       now,
     })
     if (grant.kind === 'past') throw fault('backend.failed_bare', 'past the max TTL, cannot renew')
+    // Who has left a group of the outside has none of its policies from here on.
+    if (granted.groupAliases !== undefined && entry.entityId !== '') {
+      await this.#identity.refreshGroups(entry.entityId, entry.mountAccessor, granted.groupAliases)
+    }
     const renewed = await this.#tokens.extend(key, { expiresAt: instant(now + grant.ttl * 1000), ttl: grant.ttl })
     if (renewed === null) throw fault('request.invalid', 'token not found')
     return { entry: renewed, ttl: grant.ttl, warnings: [...(granted.warnings ?? []), ...grant.warnings] }

@@ -1,12 +1,19 @@
-import type { EntityEntry } from '#core/identity/identity.ts'
-import { type TemplateSubject, nobody } from '#core/policy/template.ts'
+import type { Standing } from '#core/identity/standing.ts'
+import { nobody, type TemplateSubject } from '#core/policy/template.ts'
+import { rootNamespace } from '#backend/namespace.ts'
 
-/** What policy templates are filled in with for a token's entity. */
-export function subjectOf(entity: EntityEntry | null): TemplateSubject {
-  if (entity === null) return nobody
-  const { id, name, metadata, aliases } = entity
+/** What policy templates are filled in with for a token's entity and its groups. */
+export function subjectOf(standing: Standing | null): TemplateSubject {
+  if (standing === null) return nobody
+  const { id, name, metadata, aliases } = standing.entity
+  const groups = [...standing.direct, ...standing.inherited]
   return {
-    entity: { id, name, metadata, aliases: aliases.map(alias => ({ ...alias, customMetadata: {} })) },
-    groups: [],
+    entity: { id, name, metadata, aliases },
+    groups: groups.map(group => ({
+      id: group.id,
+      name: group.name,
+      namespaceId: rootNamespace.id,
+      metadata: group.metadata,
+    })),
   }
 }

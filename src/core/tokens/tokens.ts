@@ -4,7 +4,8 @@ import { Secret } from '#ground/base/secret.ts'
 import type { World } from '#ground/base/world.ts'
 import { createHmacKey, type HmacKey } from '#ground/crypto/hmac.ts'
 import type { TokenKey } from '#backend/engine.ts'
-import type { EntityEntry, Identity } from '#core/identity/identity.ts'
+import type { Identity } from '#core/identity/identity.ts'
+import type { Standing } from '#core/identity/standing.ts'
 import type { Census, Counted } from '#core/leases/census.ts'
 import type { DueIndex } from '#core/leases/due-index.ts'
 import type { Leases } from '#core/leases/leases.ts'
@@ -75,32 +76,32 @@ export class Tokens {
     const cached = this.#live.get(token)?.entry as LiveToken | undefined
     if (cached === undefined) return this.#load(token, this.key(token))
     const entry = this.#options.keeper.peek(this.#at(cached.key))
-    if (entry !== cached.entry || !this.#isSameEntity(cached)) return this.#load(token, cached.key)
+    if (entry !== cached.entry || !this.#isCurrent(cached)) return this.#load(token, cached.key)
     return this.#judge(cached)
   }
 
-  #isSameEntity(cached: LiveToken): boolean {
-    return cached.entry.entityId === '' || this.#options.identity.peek(cached.entry.entityId) === cached.entity
+  #isCurrent({ standing, isOrphaned }: LiveToken): boolean {
+    return standing === null ? !isOrphaned : this.#options.identity.isCurrent(standing)
   }
 
   #load(token: string, key: TokenKey): Maybe<LiveToken | null> {
     const entry = this.entry(key)
     return entry instanceof Promise
-      ? entry.then(one => this.#withEntity(token, key, one))
-      : this.#withEntity(token, key, entry)
+      ? entry.then(one => this.#withStanding(token, key, one))
+      : this.#withStanding(token, key, entry)
   }
 
-  #withEntity(token: string, key: TokenKey, entry: TokenEntry | null): Maybe<LiveToken | null> {
+  #withStanding(token: string, key: TokenKey, entry: TokenEntry | null): Maybe<LiveToken | null> {
     if (entry === null) return null
     if (entry.entityId === '') return this.#keep(token, key, entry, null)
-    const entity = this.#options.identity.entity(entry.entityId)
-    return entity instanceof Promise
-      ? entity.then(one => this.#keep(token, key, entry, one))
-      : this.#keep(token, key, entry, entity)
+    const standing = this.#options.identity.standing(entry.entityId)
+    return standing instanceof Promise
+      ? standing.then(one => this.#keep(token, key, entry, one))
+      : this.#keep(token, key, entry, standing)
   }
 
-  #keep(token: string, key: TokenKey, entry: TokenEntry, entity: EntityEntry | null): Maybe<LiveToken | null> {
-    const live = makeLive(token, key, entry, entity)
+  #keep(token: string, key: TokenKey, entry: TokenEntry, standing: Standing | null): Maybe<LiveToken | null> {
+    const live = makeLive(token, key, entry, standing)
     this.#live.set(token, live, liveBytes)
     return this.#judge(live)
   }
@@ -144,8 +145,9 @@ export class Tokens {
   async liveByAccessor(accessor: string): Promise<LiveToken | null> {
     const found = await this.byAccessor(accessor)
     if (found === null) return null
-    const entity = found.entry.entityId === '' ? null : await this.#options.identity.entity(found.entry.entityId)
-    return makeLive('', found.key, found.entry, entity)
+    const { entityId } = found.entry
+    const standing = entityId === '' ? null : await this.#options.identity.standing(entityId)
+    return makeLive('', found.key, found.entry, standing)
   }
 
   /** Ends every token that a mount made: before the mount goes. */
