@@ -1,4 +1,4 @@
-import { anything, bool, captured, int, object, stringList, text } from '#ground/fields/kit.ts'
+import { anything, bool, captured, commaList, int, object, stringList, text } from '#ground/fields/kit.ts'
 import type { Json } from '#ground/text/json.ts'
 import { type Engine, type Granted, type Parts, type Row, rowOf } from '#backend/engine.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
@@ -179,6 +179,7 @@ export function doorman(keeper: Doorkeeper = { renewal: 'unchanged' }): Engine<D
           ...tokenFields,
           name: text({ description: 'Who it is; empty: nobody.' }),
           role: text({ description: 'The role that quotas count it under.' }),
+          groups: commaList({ description: 'Groups of the outside that it is in.' }),
         },
         role: ({ input }) => input.role || null,
         help,
@@ -189,7 +190,8 @@ export function doorman(keeper: Doorkeeper = { renewal: 'unchanged' }): Engine<D
               const { parameters } = applyTokenInput(noParameters, input, sent)
               const alias = input.name === '' ? null : { name: input.name, metadata: { who: input.name } }
               const login = { alias, displayName: input.name, metadata: { who: input.name }, parameters }
-              return { kind: 'login', login: { ...login, renewable: true, internal: null } }
+              const groupAliases = input.groups.map(name => ({ name, metadata: {} }))
+              return { kind: 'login', login: { ...login, groupAliases, renewable: true, internal: null } }
             },
           },
         },

@@ -1,4 +1,4 @@
-import { bool, captured, stringList, stringMap, text } from '#ground/fields/kit.ts'
+import { bool, captured, commaList, stringMap, text } from '#ground/fields/kit.ts'
 import type { Call } from '#backend/call.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import type { EntityEntry } from '#core/identity/entry.ts'
@@ -8,7 +8,7 @@ import { type IdentityState, row, writtenPolicies } from './state.ts'
 
 const said = {
   metadata: stringMap({ description: 'Metadata of the entity; replaced as a whole.' }),
-  policies: stringList({ description: 'Policies that each of its tokens has besides its own.' }),
+  policies: commaList({ description: 'Policies that each of its tokens has besides its own.' }),
   disabled: bool({ description: 'Refuse its tokens, and give it no new ones; they are not revoked.' }),
 }
 const idField = text({ description: 'Id of an entity that is there.' })
@@ -52,8 +52,8 @@ const byName = async (name: string, { identity }: IdentityState): Promise<Entity
 
 const mergeFields = {
   to_entity_id: text({ description: 'Id of the entity that is left.' }),
-  from_entity_ids: stringList({ description: 'Ids of entities that become it.' }),
-  conflicting_alias_ids_to_keep: stringList({
+  from_entity_ids: commaList({ description: 'Ids of entities that become it.' }),
+  conflicting_alias_ids_to_keep: commaList({
     description: 'Of two aliases of one mount, the one that stays; for one entity at a time.',
   }),
   force: bool({ description: 'Taken and not used: there are no second factors that could clash.' }),
@@ -68,7 +68,7 @@ export const entityRows = [
   }),
   row({
     path: 'entity/batch-delete',
-    fields: { entity_ids: stringList({ description: 'Ids of the entities.' }) },
+    fields: { entity_ids: commaList({ description: 'Ids of the entities.' }) },
     operations: {
       update: {
         access: 'policy',

@@ -1,4 +1,4 @@
-import { captured, stringList, stringMap, text } from '#ground/fields/kit.ts'
+import { captured, commaList, stringMap, text } from '#ground/fields/kit.ts'
 import type { Call } from '#backend/call.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import type { GroupEntry } from '#core/identity/entry.ts'
@@ -10,9 +10,9 @@ import { type IdentityState, row, writtenPolicies } from './state.ts'
 const said = {
   type: text({ description: '"internal" (default), or "external": its members are who a login says.' }),
   metadata: stringMap({ description: 'Metadata of the group; replaced as a whole.' }),
-  policies: stringList({ description: 'Policies of each token of each of its members.' }),
-  member_entity_ids: stringList({ description: 'Ids of the entities in it; replaced as a whole.' }),
-  member_group_ids: stringList({ description: 'Ids of the groups in it; replaced as a whole.' }),
+  policies: commaList({ description: 'Policies of each token of each of its members.' }),
+  member_entity_ids: commaList({ description: 'Ids of the entities in it; replaced as a whole.' }),
+  member_group_ids: commaList({ description: 'Ids of the groups in it; replaced as a whole.' }),
 }
 const idField = text({ description: 'Id of a group that is there.' })
 const nameField = text({ description: 'Name of the group; none has the same, in whatever case.' })
