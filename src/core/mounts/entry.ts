@@ -30,8 +30,10 @@ export type MountEntry = {
   readonly local: boolean
   readonly sealWrap: boolean
   readonly externalEntropyAccess: boolean
-  /** Being removed: takes no requests; a restart goes on with it. */
+  /** Being removed or moved: takes no requests; a restart goes on with it. */
   readonly isTainted: boolean
+  /** Where to, as `path`, and the move's id. Absent: it isn't moved. */
+  readonly moving?: { readonly to: string; readonly id: string }
 }
 
 export const mountCodec: Codec<MountEntry> = { prefix: 'mounts/', encode: jsonBytes.encode, decode: jsonBytes.decode }

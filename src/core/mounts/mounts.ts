@@ -1,6 +1,7 @@
 import { type Seconds, seconds } from '#ground/base/clock.ts'
 import type { World } from '#ground/base/world.ts'
 import type { AnyEngine, MountFacts, Parts } from '#backend/engine.ts'
+import { goQuote } from '#ground/text/quote.ts'
 import { rootNamespace } from '#backend/namespace.ts'
 import type { Keeper } from '#core/storage/keeper.ts'
 import { type EffectLog, MountView } from '#core/storage/view.ts'
@@ -68,7 +69,7 @@ export class Mounts {
           continue
         }
         this.#put(await this.#open(entry, engine))
-        if (entry.isTainted) await this.#resumeRemoval(entry)
+        if (entry.isTainted && entry.moving === undefined) await this.#resumeRemoval(entry)
       }
       if (!page.more) return
       after = page.names.at(-1)
@@ -128,6 +129,9 @@ export class Mounts {
   disable(path: string): Promise<void> {
     const underWay = this.#removals.get(path)
     if (underWay !== undefined) return underWay
+    if (this.#byPath.get(path)?.entry.moving !== undefined) {
+      return Promise.reject(fault('request.invalid', `the mount at "${path}" is being moved: wait until that is done`))
+    }
     const removal = this.#disable(path).finally(() => this.#removals.delete(path))
     this.#removals.set(path, removal)
     return removal
@@ -143,6 +147,57 @@ export class Mounts {
     })
     // Outside: others are enabled and tuned meanwhile; this path stays taken.
     if (tainted !== null) await this.#remove(tainted)
+  }
+
+  /**
+   * The first step of a move: refuses new requests from then on, and keeps the new path free for it. @param to as `entry.path`
+   * @throws Fault for a mount that isn't there, and a path that is taken.
+   */
+  beginMove(from: string, to: string, id: string): Promise<Mount> {
+    return this.#exclusively(async () => {
+      const now = this.#byPath.get(from)
+      if (!now || now.entry.isTainted || this.#isBuiltin(now)) {
+        throw fault('request.invalid', `no matching mount at ${goQuote(from)}`)
+      }
+      const taken = this.#conflict(fullPath({ ...now.entry, path: to }))
+      if (taken !== null) throw fault('request.invalid', `path already in use at ${goQuote(taken)}`)
+      const entry = { ...now.entry, isTainted: true, moving: { to, id } }
+      await this.#options.keeper.commit([{ key: this.#entryKey(entry.uuid), codec: mountCodec, entry }])
+      return this.#put({ ...now, entry })
+    })
+  }
+
+  /** Waits for the requests that hold a mount which takes no new ones. @throws when the server is sealed meanwhile. */
+  async settle(mount: Mount): Promise<void> {
+    await this.#drain(mount)
+    // Handlers that a tune left behind write below the same prefix.
+    await Promise.all(this.#retiring)
+    this.#closing.signal.throwIfAborted()
+  }
+
+  /** The last: it is at its new path, as itself, and takes requests again; or at the old one, where nothing came of it. */
+  endMove(mount: Mount, isMoved: boolean): Promise<void> {
+    return this.#exclusively(async () => {
+      this.#closing.signal.throwIfAborted()
+      const { moving, ...kept } = mount.entry
+      const entry = { ...kept, isTainted: false, ...(isMoved && { path: moving!.to }) }
+      // Its engine is told where it is when it is opened.
+      const next = isMoved ? await this.#open(entry, mount.engine) : { ...mount, entry }
+      await this.#commitOrClose(entry, next, mount)
+      this.#byPath.delete(mount.path)
+      this.#put(next)
+      if (isMoved) this.#retire(mount)
+    })
+  }
+
+  /** Moves that a restart has to go on with. */
+  get cutShort(): readonly Mount[] {
+    return [...this.#byPath.values()].filter(mount => mount.entry.moving !== undefined)
+  }
+
+  /** Aborted when requests are waited for no longer. */
+  get closing(): AbortSignal {
+    return this.#closing.signal
   }
 
   /**
@@ -296,10 +351,22 @@ export class Mounts {
   // @source openbao vault/mount.go: paths may nest, but none may be a prefix of another.
   #checkPath(entry: MountEntry): void {
     const path = fullPath(entry)
-    for (const taken of this.#byPath.keys()) {
-      if (taken === path) throw fault('request.invalid', `path is already in use at ${path}`)
-      if (taken.startsWith(path) || path.startsWith(taken)) throw fault('request.invalid', `existing mount at ${taken}`)
+    const taken = this.#conflict(path)
+    if (taken === path) throw fault('request.invalid', `path is already in use at ${path}`)
+    if (taken !== null) throw fault('request.invalid', `existing mount at ${taken}`)
+  }
+
+  /** The path of a mount that is there, or comes there, and can't be together with this one. */
+  #conflict(path: string): string | null {
+    const isIn = (taken: string): boolean => taken.startsWith(path) || path.startsWith(taken)
+    for (const { entry } of this.#byPath.values()) {
+      const { moving } = entry
+      const paths =
+        moving === undefined ? [fullPath(entry)] : [fullPath(entry), fullPath({ ...entry, path: moving.to })]
+      const taken = paths.find(isIn)
+      if (taken !== undefined) return taken
     }
+    return null
   }
 
   #checkOptions(engine: AnyEngine, entry: MountEntry): void {

@@ -17,6 +17,7 @@ import { EffectRoom } from '#core/leases/effects.ts'
 import { Leases } from '#core/leases/leases.ts'
 import { defaultMountConfig, fullPath, type MountEntry } from '#core/mounts/entry.ts'
 import type { Mount } from '#core/mounts/mount.ts'
+import { Moves } from '#core/mounts/moves.ts'
 import { Mounts, type SystemTtls } from '#core/mounts/mounts.ts'
 import { tokenOf } from '#core/pipeline/call.ts'
 import type { House, Question } from '#core/pipeline/deps.ts'
@@ -54,6 +55,7 @@ export type HouseOptions = {
 /** Everything that exists between unseal and seal. */
 export type OpenHouse = House & {
   readonly keeper: Keeper
+  readonly moves: Moves
   readonly policies: PolicyShelf
   readonly passwords: PasswordShelf
   readonly devices: AuditDevices
@@ -78,7 +80,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
   const sweeping = new AbortController()
   const { keeper, audit, devices, identity, policies, passwords, acls, due, effects, leases, tokens, notices, mounts } =
     rooms
-  const { quotas } = rooms
+  const { quotas, moves } = rooms
   const aclOf = (live: LiveToken): Maybe<Acl> =>
     acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.standing) }))
   const judge = (live: LiveToken, question: Question): Maybe<Verdict> => {
@@ -90,6 +92,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
   void keeper.sweep(sweeping.signal)
   return {
     mounts,
+    moves,
     tokens,
     identity,
     audit,
@@ -168,7 +171,16 @@ async function buildRooms({
       await quotas.endOfMount(fullPath(mount))
     },
   })
-  return { audit, keeper, devices, identity, policies, passwords, acls, due, notices, mounts, ...lives }
+  const moves = new Moves({
+    mounts,
+    world,
+    async revoke(mount, signal) {
+      await tokens.revokeOfMount(mount.accessor)
+      await leases.endOfMount(mount.accessor, fullPath(mount), signal)
+    },
+    rename: (source, target) => quotas.rename(source, target),
+  })
+  return { audit, keeper, devices, identity, policies, passwords, acls, due, notices, mounts, moves, ...lives }
 }
 
 type LifeParts = {

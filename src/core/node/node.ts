@@ -246,6 +246,7 @@ export class ServerNode implements SealControl {
     await house.effects.resume()
     this.#house = house
     await house.due.start()
+    house.moves.resume()
     this.#keepCount()
     world.log.info('unsealed', { storage: store.type, term: this.#term!.term })
   }

@@ -22,6 +22,7 @@ const warnedShare = 0.8
 const pageSize = 500
 /** Each is looked at for each secret that is made. */
 const rulesMax = 1_000
+const rulesOfCommit = 100
 
 /** A place that a request took before its engine ran. */
 export class Charge implements Disposable {
@@ -143,6 +144,19 @@ export class LeaseQuotas {
   /** A mount is gone, and what was said of it. */
   async endOfMount(path: string): Promise<void> {
     for (const rule of this.#rules.values()) if (rule.mount === path) await this.remove(rule.name)
+  }
+
+  /** A mount has another path; what was said of it is said of it there. */
+  async rename(from: string, to: string): Promise<void> {
+    const { keeper } = this.#options
+    const moved = [...this.#rules.values()].filter(rule => rule.mount === from).map(rule => ({ ...rule, mount: to }))
+    if (moved.length === 0) return
+    for (let at = 0; at < moved.length; at += rulesOfCommit) {
+      const some = moved.slice(at, at + rulesOfCommit)
+      await keeper.commit(some.map(rule => ({ key: this.#at(rule.name), codec: ruleCodec, entry: rule })))
+      for (const rule of some) this.#rules.set(rule.name, rule)
+    }
+    await this.#count()
   }
 
   /** Before the server is sealed: a count that is under way ends. */

@@ -2,6 +2,7 @@ import { anything, bool } from '#ground/fields/kit.ts'
 import type { Engine } from '#backend/engine.ts'
 import { auditRows } from './audit.ts'
 import { capabilityRows } from './capabilities.ts'
+import { clientRows } from './clients.ts'
 import { forecastRow } from './forecast.ts'
 import { leaseRows } from './leases.ts'
 import { mountRows } from './mounts.ts'
@@ -9,6 +10,7 @@ import { noticeRows } from './notices.ts'
 import { passwordPolicyRows } from './password-policies.ts'
 import { policyRows } from './policies.ts'
 import { quotaRows } from './quotas.ts'
+import { remountRows } from './remount.ts'
 import { row, type SystemState } from './state.ts'
 import { statusRows } from './status.ts'
 import { builtinVersion } from '#protocol/version.ts'
@@ -60,9 +62,11 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
       forecastRow,
       ...quotaRows,
       ...capabilityRows,
+      ...clientRows,
       ...auditRows,
       ...noticeRows,
       openApiRow,
+      ...remountRows,
       ...mountRows,
     ],
     open: () => state,

@@ -5,8 +5,10 @@ import type { Call } from '#backend/call.ts'
 import { type Row, rowOf } from '#backend/engine.ts'
 import type { AuditDevices } from '#core/audit/devices.ts'
 import type { NoticeHub } from '#core/events/notices.ts'
+import type { Identity } from '#core/identity/identity.ts'
 import type { Leases } from '#core/leases/leases.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
+import type { Moves } from '#core/mounts/moves.ts'
 import type { PolicyShelf } from '#core/policy/shelf.ts'
 import type { LeaseQuotas } from '#core/quota/lease-quotas.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
@@ -55,6 +57,8 @@ export interface SealControl {
 /** The parts that exist only while unsealed. */
 export type UnsealedState = {
   readonly mounts: Mounts
+  readonly moves: Moves
+  readonly identity: Identity
   readonly leases: Leases
   readonly tokens: Tokens
   readonly quotas: LeaseQuotas
