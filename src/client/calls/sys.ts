@@ -91,6 +91,28 @@ export async function tuneMount(
   await client.request({ method: 'POST', path: target, body, ...options })
 }
 
+/** Begins to move a mount. @param from `auth/x` for an auth method. @returns the move's id */
+export async function startRemount(
+  client: ApiClient,
+  from: string,
+  to: string,
+  options: CallOptions = {},
+): Promise<string> {
+  const { envelope } = await client.request({ method: 'POST', path: 'sys/remount', body: { from, to }, ...options })
+  const id = own(envelope?.data ?? {}, 'migration_id')
+  if (typeof id !== 'string') throw new Error('unexpected answer of sys/remount: no migration_id')
+  return id
+}
+
+/** `in-progress`, `success` or `failure`. */
+export async function remountStatus(client: ApiClient, id: string, options: CallOptions = {}): Promise<string> {
+  const envelope = await read(client, `sys/remount/status/${id}`, {}, options)
+  const info = own(envelope?.data ?? {}, 'migration_info')
+  const status = isJsonObject(info) ? own(info, 'status') : undefined
+  if (typeof status !== 'string') throw new Error('the server knows nothing of this move: it was restarted meanwhile')
+  return status
+}
+
 /** Audit devices by path, each path with its slash. */
 export async function listAudits(client: ApiClient, options: CallOptions = {}): Promise<JsonObject> {
   const { envelope } = await client.request({ method: 'GET', path: 'sys/audit', ...options })

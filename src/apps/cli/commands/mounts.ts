@@ -9,6 +9,7 @@ import { sanitizePath, withSlash } from '../paths.ts'
 import { table } from '../render/columns.ts'
 import { goValue } from '../render/value.ts'
 import { type Row, row } from '../row.ts'
+import { moveRow } from './move.ts'
 
 /** What `secrets` and `auth` share, and the words in which they differ. */
 type Kind = {
@@ -242,7 +243,13 @@ function detailed(kind: Kind, mounts: JsonObject): string {
   return table(headers, rows)
 }
 
-const rowsOf = (kind: Kind): readonly Row[] => [enableRow(kind), disableRow(kind), listRow(kind), tuneRow(kind)]
+const rowsOf = (kind: Kind): readonly Row[] => [
+  enableRow(kind),
+  disableRow(kind),
+  listRow(kind),
+  tuneRow(kind),
+  moveRow(kind),
+]
 
 export const secretsRows: readonly Row[] = rowsOf(secrets)
 export const authRows: readonly Row[] = rowsOf(auth)
