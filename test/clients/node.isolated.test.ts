@@ -53,7 +53,8 @@ testWalk('node-vault', nodeClient, [
   ['mounts list', gave({ data: { 'secret/': kvMount, 'more/': { description: 'old' } }, 'secret/': kvMount })],
   ['mount tune', done],
   ['mount tuning read', data({ default_lease_ttl: 1800, max_lease_ttl: 7200, description: 'old' })],
-  ['mount move', notServed],
+  ['mount move', data({ migration_id: filled })],
+  ["mount move's end", gave('success')],
   ['mount disable', done],
 
   ['kv v1 put', done],

@@ -183,7 +183,7 @@ func mounts(c *vault.Client) {
 	step("which mounts there are to use", func() (*vault.Secret, error) { return c.Logical().Read("sys/internal/ui/mounts") })
 	step("an answer without an envelope", func() (*vault.Secret, error) { return c.Logical().Read("sys/seal-status") })
 	do("mount move", func() error { return sys.Remount("more", "other") })
-	do("mount disable", func() error { return sys.Unmount("more") })
+	do("mount disable", func() error { return sys.Unmount("other") })
 	step("mount get after", func() (*vault.MountOutput, error) { return sys.GetMount("more") })
 }
 

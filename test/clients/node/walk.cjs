@@ -60,8 +60,17 @@ async function mounts(c) {
   await step('mounts list', () => c.mounts())
   await step('mount tune', () => c.write('sys/mounts/more/tune', { default_lease_ttl: '30m' }))
   await step('mount tuning read', () => c.read('sys/mounts/more/tune'))
-  await step('mount move', () => c.remount({ from: 'more', to: 'other' }))
-  await step('mount disable', () => c.unmount({ mount_point: 'more' }))
+  const moved = await step('mount move', () => c.remount({ from: 'more', to: 'other' }))
+  await step("mount move's end", () => endOfMove(c, moved.data.migration_id))
+  await step('mount disable', () => c.unmount({ mount_point: 'other' }))
+}
+
+async function endOfMove(c, id) {
+  for (;;) {
+    const { status } = (await c.read(`sys/remount/status/${id}`)).data.migration_info
+    if (status !== 'in-progress') return status
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
 }
 
 async function kv1(c) {

@@ -5,6 +5,7 @@ walk.py ADDRESS FOLDER: the folder is the server's audit_directory.
 
 import json
 import sys
+import time
 import warnings
 
 import hvac
@@ -79,8 +80,17 @@ def mounts(c):
     step("mount option", lambda: c.sys.retrieve_mount_option("secret", "version"))
     step("mount tune", lambda: c.sys.tune_mount_configuration("more", default_lease_ttl="30m", description="new"))
     step("mount tuning read", lambda: c.sys.read_mount_configuration("more"))
-    step("mount move", lambda: c.sys.move_backend("more", "other"))
-    step("mount disable", lambda: c.sys.disable_secrets_engine("more"))
+    moved = step("mount move", lambda: c.sys.move_backend("more", "other"))
+    step("mount move's end", lambda: end_of_move(c, moved["data"]["migration_id"]))
+    step("mount disable", lambda: c.sys.disable_secrets_engine("other"))
+
+
+def end_of_move(c, migration):
+    while True:
+        status = c.read("sys/remount/status/" + migration)["data"]["migration_info"]["status"]
+        if status != "in-progress":
+            return status
+        time.sleep(0.05)
 
 
 def kv1(c):
@@ -217,6 +227,57 @@ def kubernetes(c):
     step("kubernetes login when disabled", lambda: k.login("app", "a.b.c"))
 
 
+def identity(c):
+    i = c.secrets.identity
+    c.sys.enable_auth_method("kubernetes")
+    accessor = c.sys.list_auth_methods()["data"]["kubernetes/"]["accessor"]
+    made = step("entity create", lambda: i.create_or_update_entity("bob", policies=["reader"], metadata={"a": "b"}))
+    bob = made["data"]["id"]
+    step("entity update", lambda: i.update_entity(bob, name="robert", metadata={"a": "c"}, policies=["reader"]))
+    step("entity by name", lambda: i.create_or_update_entity_by_name("eve", policies=["reader"]))
+    eve = i.read_entity_by_name("eve")["data"]["id"]
+    step("entity read", lambda: i.read_entity(bob))
+    step("entity read by name", lambda: i.read_entity_by_name("robert"))
+    step("entity list", i.list_entities)
+    step("entity list by name", i.list_entities_by_name)
+    step("entity list without the verb LIST", lambda: i.list_entities_by_name(method="GET"))
+    made = step("alias create", lambda: i.create_or_update_entity_alias("uid-1", bob, accessor))
+    alias = made["data"]["id"]
+    step("alias update", lambda: i.update_entity_alias(alias, "uid-2", bob, accessor))
+    step("alias read", lambda: i.read_entity_alias(alias))
+    step("alias list", i.list_entity_aliases)
+    made = step("group create", lambda: i.create_or_update_group("team", policies=["reader"], member_entity_ids=[bob]))
+    team = made["data"]["id"]
+    step("group update", lambda: i.update_group(team, "team", metadata={"a": "b"}, member_entity_ids=[bob, eve]))
+    step("group by name", lambda: i.create_or_update_group_by_name("all", member_group_ids=[team]))
+    step("group in a ring", lambda: i.update_group(
+        team, "team", member_group_ids=[i.read_group_by_name("all")["data"]["id"]]))
+    step("group read", lambda: i.read_group(team))
+    step("group read by name", lambda: i.read_group_by_name("all"))
+    step("group list", i.list_groups)
+    step("group list by name", i.list_groups_by_name)
+    external = i.create_or_update_group("ops", group_type="external")["data"]["id"]
+    made = step("group alias create", lambda: i.create_or_update_group_alias(
+        "ops", mount_accessor=accessor, canonical_id=external))
+    tied = made["data"]["id"]
+    step("group alias update", lambda: i.update_group_alias(tied, "operators", accessor, external))
+    step("group alias read", lambda: i.read_group_alias(tied))
+    step("group alias list", i.list_group_aliases)
+    step("lookup entity", lambda: i.lookup_entity(alias_name="uid-2", alias_mount_accessor=accessor))
+    step("lookup entity of nobody", lambda: i.lookup_entity(name="nobody"))
+    step("lookup group", lambda: i.lookup_group(alias_id=tied))
+    step("group alias delete", lambda: i.delete_group_alias(tied))
+    step("entity merge", lambda: i.merge_entities([eve], bob))
+    step("entity read after the merge", lambda: i.read_entity(bob))
+    step("alias delete", lambda: i.delete_entity_alias(alias))
+    step("group delete", lambda: i.delete_group(team))
+    step("group delete by name", lambda: i.delete_group_by_name("all"))
+    step("entity delete", lambda: i.delete_entity(bob))
+    step("entity delete by name", lambda: i.delete_entity_by_name("eve"))
+    step("entity read after", lambda: i.read_entity(bob))
+    c.sys.disable_auth_method("kubernetes")
+
+
 def not_here(c):
     step("path without a mount", lambda: c.read("nothing/here"))
     step("path that sys has not", lambda: c.sys.list_namespaces())
@@ -237,7 +298,7 @@ def main():
     made = begin()
     c = client_of(made["root_token"])
     step("authenticated", c.is_authenticated)
-    for part in (audit, mounts, kv1, kv2, policies, tokens, kubernetes, not_here):
+    for part in (audit, mounts, kv1, kv2, policies, tokens, kubernetes, identity, not_here):
         part(c)
     end(c, made)
 
