@@ -3,7 +3,7 @@ import { fault } from '#protocol/fault.ts'
 import { type AliasEntry, aliasCodec, aliasIdCodec, type EntityEntry, entityCodec } from './entry.ts'
 import { isId } from './keys.ts'
 import { customMetadataProblem } from './metadata.ts'
-import { aliasesMax, type IdentityParts, type MountShown } from './parts.ts'
+import { aliasesMax, checkAliasName, type IdentityParts, type MountShown } from './parts.ts'
 
 /** What an operator says of an alias; empty: nothing. */
 export type AliasAsk = {
@@ -58,6 +58,7 @@ export class Aliases {
 
   /** Makes it, or changes the one that the id or else both factors name. @returns null when nothing changes. */
   put(ask: AliasAsk, mountOf: MountShown, blank: () => Promise<EntityEntry>): Promise<AliasFound | null> {
+    checkAliasName(ask.name)
     const problem = ask.customMetadata && customMetadataProblem(ask.customMetadata)
     if (problem) throw fault('backend.failed', problem)
     return this.#parts.alone(async () => {

@@ -7,6 +7,8 @@ import { checkGroups } from './members.ts'
 import { metadataProblem } from './metadata.ts'
 import type { Works } from './works.ts'
 
+/** Deleted at once: their commits share writes. */
+const width = 64
 /** Entities of one deletion. */
 const entitiesMax = 10_000
 const idLetters = 12
@@ -132,7 +134,8 @@ export class Entities {
     if (ids.length > entitiesMax)
       throw fault('request.invalid', `at most ${entitiesMax} entities can be deleted at once`)
     return this.#parts.alone(async () => {
-      for (const id of new Set(ids)) await this.#remove(id)
+      const left = [...new Set(ids)]
+      while (left.length > 0) await Promise.all(left.splice(0, width).map(id => this.#remove(id)))
     })
   }
 

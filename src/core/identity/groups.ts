@@ -15,7 +15,7 @@ import {
 import { isId } from './keys.ts'
 import { checkGroups, membersOfCommit } from './members.ts'
 import { metadataProblem } from './metadata.ts'
-import type { IdentityParts, MountShown } from './parts.ts'
+import { checkAliasName, type IdentityParts, type MountShown } from './parts.ts'
 import type { Works } from './works.ts'
 
 /** Groups of one group, and groups that one group is in. */
@@ -260,6 +260,7 @@ export class Groups {
       if (id !== null && found === null) throw fault('request.invalid', 'invalid group alias ID')
       const { name, mountAccessor, canonicalId } = ask
       if (name === '') throw fault('request.invalid', 'missing alias name')
+      checkAliasName(name)
       if (mountAccessor === '') throw fault('request.invalid', 'missing mount_accessor')
       const isSame = found?.alias.name === name && found.alias.mountAccessor === mountAccessor
       if (isSame && (canonicalId === '' || canonicalId === found.group.id)) return null

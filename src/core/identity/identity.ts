@@ -175,6 +175,10 @@ export class Identity {
     const add = [...wanted].filter(id => !before.includes(id))
     checkGroups(entity.id, before.length - drop.length + add.length)
     await this.#members.change(entity.id, { add, drop })
+    // Deleted meanwhile, and what named it with it: it comes back into no group.
+    if ((await this.entity(entity.id)) === null) {
+      await this.#members.change(entity.id, { add: [], drop: await this.#members.groupsOf(entity.id) })
+    }
   }
 
   /** The groups that have an alias of these names at the mount; who has none counts for nothing. */

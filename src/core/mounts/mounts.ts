@@ -7,6 +7,7 @@ import type { Keeper } from '#core/storage/keeper.ts'
 import { type EffectLog, MountView } from '#core/storage/view.ts'
 import { fault } from '#protocol/fault.ts'
 import type { EngineEvent } from '#protocol/event.ts'
+import { checkOptions, checkPath, conflict } from './checks.ts'
 import { fullPath, type MountConfig, type MountEntry, mountCodec } from './entry.ts'
 import { makeMount, type Mount } from './mount.ts'
 
@@ -114,8 +115,8 @@ export class Mounts {
     return this.#exclusively(async () => {
       const engine = this.#engine(entry)
       if (engine === null) throw fault('request.invalid', `plugin not found in the catalog: ${this.#asked(entry)}`)
-      this.#checkPath(entry)
-      this.#checkOptions(engine, entry)
+      checkPath(this.#entries(), entry)
+      checkOptions(engine, entry)
       const mount = await this.#open(entry, engine)
       await this.#commitOrClose(entry, mount)
       this.#put(mount)
@@ -159,7 +160,7 @@ export class Mounts {
       if (!now || now.entry.isTainted || this.#isBuiltin(now)) {
         throw fault('request.invalid', `no matching mount at ${goQuote(from)}`)
       }
-      const taken = this.#conflict(fullPath({ ...now.entry, path: to }))
+      const taken = conflict(this.#entries(), fullPath({ ...now.entry, path: to }))
       if (taken !== null) throw fault('request.invalid', `path already in use at ${goQuote(taken)}`)
       const entry = { ...now.entry, isTainted: true, moving: { to, id } }
       await this.#options.keeper.commit([{ key: this.#entryKey(entry.uuid), codec: mountCodec, entry }])
@@ -271,6 +272,10 @@ export class Mounts {
     this.#byPath = new Map()
   }
 
+  #entries(): readonly MountEntry[] {
+    return [...this.#byPath.values()].map(mount => mount.entry)
+  }
+
   #put(mount: Mount): Mount {
     this.#byPath.set(mount.path, mount)
     return mount
@@ -346,37 +351,6 @@ export class Mounts {
     await keeper.purge(this.#viewPrefix(mount.entry))
     await keeper.commit([{ key: this.#entryKey(mount.entry.uuid), codec: mountCodec, entry: null }])
     this.#byPath.delete(mount.path)
-  }
-
-  // @source openbao vault/mount.go: paths may nest, but none may be a prefix of another.
-  #checkPath(entry: MountEntry): void {
-    const path = fullPath(entry)
-    const taken = this.#conflict(path)
-    if (taken === path) throw fault('request.invalid', `path is already in use at ${path}`)
-    if (taken !== null) throw fault('request.invalid', `existing mount at ${taken}`)
-  }
-
-  /** The path of a mount that is there, or comes there, and can't be together with this one. */
-  #conflict(path: string): string | null {
-    const isIn = (taken: string): boolean => taken.startsWith(path) || path.startsWith(taken)
-    for (const { entry } of this.#byPath.values()) {
-      const { moving } = entry
-      const paths =
-        moving === undefined ? [fullPath(entry)] : [fullPath(entry), fullPath({ ...entry, path: moving.to })]
-      const taken = paths.find(isIn)
-      if (taken !== undefined) return taken
-    }
-    return null
-  }
-
-  #checkOptions(engine: AnyEngine, entry: MountEntry): void {
-    for (const [name, value] of Object.entries(entry.options ?? {})) {
-      const allowed = engine.options?.[name]
-      if (allowed === undefined) throw fault('request.invalid', `unknown mount option "${name}" for type ${entry.type}`)
-      if (allowed !== 'any' && !allowed.includes(value)) {
-        throw fault('request.invalid', `mount option "${name}" must be one of ${allowed.join(', ')}, not "${value}"`)
-      }
-    }
   }
 
   #exclusively<R>(work: () => Promise<R>): Promise<R> {

@@ -82,7 +82,12 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     rooms
   const { quotas, moves } = rooms
   const aclOf = (live: LiveToken): Maybe<Acl> =>
-    acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.standing) }))
+    acls.aclOf(live, () => ({
+      // Whoever forgets to ask whether its entity is there finds that it may do nothing.
+      policies: live.isOrphaned ? [] : live.policies,
+      isRoot: live.isRoot,
+      subject: subjectOf(live.standing),
+    }))
   const judge = (live: LiveToken, question: Question): Maybe<Verdict> => {
     const acl = aclOf(live)
     const ask = { ...question, namespacePath: '' }

@@ -282,7 +282,8 @@ export class ServerNode implements SealControl {
       accessorOf: async token => (await this.#house!.tokens.find(token))?.entry.accessor ?? null,
       isCallerAlive: async call => {
         const live = tokenOf(call)
-        return live !== null && this.#house !== null && (await this.#house.tokens.find(live.audited.token)) !== null
+        const found = live === null || this.#house === null ? null : await this.#house.tokens.find(live.audited.token)
+        return found !== null && !found.isOrphaned && !found.entity?.isDisabled
       },
       touches: async (call, path) => {
         const live = tokenOf(call)

@@ -41,6 +41,8 @@ export type TokenPage = {
 }
 
 const liveBytes = 3_000
+/** Of each entry that a standing was made of. */
+const seenBytes = 200
 /** Expired tokens removed at once; their commits share one write. */
 const width = 128
 const ancestorsMax = 64
@@ -102,7 +104,7 @@ export class Tokens {
 
   #keep(token: string, key: TokenKey, entry: TokenEntry, standing: Standing | null): Maybe<LiveToken | null> {
     const live = makeLive(token, key, entry, standing)
-    this.#live.set(token, live, liveBytes)
+    this.#live.set(token, live, liveBytes + (standing?.seen.length ?? 0) * seenBytes)
     return this.#judge(live)
   }
 

@@ -1,4 +1,4 @@
-import type { Json } from '#ground/text/json.ts'
+import { type Json, RawJson, renderJson } from '#ground/text/json.ts'
 import type { Call } from '#backend/call.ts'
 import { pagingFields } from '#backend/listing.ts'
 import type { Reply } from '#backend/reply.ts'
@@ -19,7 +19,8 @@ async function listed(call: ListCall, all: AsyncIterable<Listed>): Promise<Reply
   for await (const { key, id, info } of all) {
     call.signal.throwIfAborted()
     keys.push(key)
-    keyInfo[id] = info
+    // Made into text here, bit by bit: all at once would hold up everybody else.
+    keyInfo[id] = new RawJson(renderJson(info))
     if (keys.length === bound) break
   }
   return { kind: 'list', keys, keyInfo }

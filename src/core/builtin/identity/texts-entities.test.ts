@@ -176,6 +176,13 @@ const aliasCases: readonly Case[] = [
     400,
     'invalid mount accessor "auth_x"',
   ],
+  [
+    'a name that is too long',
+    'POST entity-alias',
+    () => ({ name: 'x'.repeat(4097) }),
+    400,
+    'the name of the alias has more than 4096 bytes',
+  ],
   ['an id that is none', 'POST entity-alias', () => ({ id: nowhere, name: 'x' }), 400, 'invalid alias ID provided'],
   [
     'an entity that is none',

@@ -72,6 +72,13 @@ const groupCases: readonly Case[] = [
 
 const groupAliasCases: readonly Case[] = [
   ['no name', 'POST group-alias', k => ({ mount_accessor: k['first']! }), 400, 'missing alias name'],
+  [
+    'a name that is too long',
+    'POST group-alias',
+    () => ({ name: 'x'.repeat(4097) }),
+    400,
+    'the name of the alias has more than 4096 bytes',
+  ],
   ['no mount', 'POST group-alias', () => ({ name: 'x' }), 400, 'missing mount_accessor'],
   ['an empty id', 'POST group-alias', () => ({ id: '', name: 'x' }), 400, 'empty group alias ID'],
   ['an id that is none', 'POST group-alias', () => ({ id: nowhere, name: 'x' }), 400, 'invalid group alias ID'],

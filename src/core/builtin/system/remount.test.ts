@@ -203,6 +203,28 @@ test('remount: requests that hold the mount end first; new ones, and whatever el
   assert.equal(outside.accounts.size, 0, 'also the lease that came last')
 })
 
+test('remount: a server that is sealed meanwhile goes on with it when it is unsealed, under the same id', async () => {
+  const { server, outside } = await open()
+  await using _ = server
+  await server.ask('GET', 'accounts/creds/app?ttl=600')
+  let letGo = (): void => undefined
+  outside.hangs.set(
+    'drop',
+    new Promise(resolve => {
+      letGo = resolve
+    }),
+  )
+  const { data } = await remount(server, 'accounts', 'moved')
+  const { migration_id: id } = data as { migration_id: string }
+  assert.equal((await server.ask('GET', 'accounts/creds/app')).status, 404)
+  await server.restart()
+  assert.equal((await server.ask('GET', 'accounts/creds/app')).status, 404, 'still refused')
+  letGo()
+  assert.equal(await ended(server, id), 'success')
+  assert.equal(outside.accounts.size, 0)
+  assert.equal((await server.ask('GET', 'moved/creds/app?ttl=60')).status, 200)
+})
+
 test('remount: quotas on the mount and on paths below it are those of the new path', async () => {
   const { server } = await open()
   await using _ = server
