@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { systemClock } from '#ground/base/clock.ts'
+import { simWorld } from '#ground/base/world.ts'
 import type { Json } from '#ground/text/json.ts'
 import { faultyStore } from '#stores/faulty/faulty.ts'
+import { openLaggingStore } from '#stores/lagging/lagging.ts'
 import { type MemoryMedium, openMemoryStore } from '#stores/memory/memory.ts'
+import { defaultLimits } from '#stores/store.ts'
 import type { TestServer } from '#core/testing/mount.ts'
 import {
   accessorOf,
@@ -230,4 +234,31 @@ test('identity: all of it is there again after a restart', async () => {
   assert.deepEqual((before as Json[]).at(-1), ['as-ops', 'inside'])
   await server.restart()
   assert.deepEqual(await shown(), before)
+})
+
+test('identity: the same where the store answers late and nothing stays in memory', async () => {
+  const clock = systemClock
+  const store = (medium: MemoryMedium) =>
+    openLaggingStore({
+      world: { clock, entropy: simWorld({ seed: 1 }).entropy },
+      medium,
+      lagMsMax: 1,
+      limits: defaultLimits,
+    })
+  await using server = await openIdentityLab(undefined, { store, settings: { cacheBytes: 1 } })
+  const mount_accessor = await accessorOf(server)
+  const canonical_id = await make(server, 'group', { name: 'ext', type: 'external', policies: 'as-ops' })
+  await make(server, 'group-alias', { name: 'ops', mount_accessor, canonical_id })
+  const [auth] = await Promise.all(['ops', 'ops', ''].map(groups => login(server, 'bob', { groups })))
+  await login(server, 'bob', { groups: 'ops' })
+  const inner = await make(server, 'group', { policies: 'inner', member_entity_ids: auth!.entity_id })
+  await make(server, 'group', { policies: 'outer', member_group_ids: inner })
+  assert.deepEqual(await policiesOf(server, auth!), ['as-ops', 'inner', 'outer'])
+  const other = await make(server, 'entity', { policies: 'other' })
+  await ask(server, 'POST', 'entity/merge', { to_entity_id: other, from_entity_ids: auth!.entity_id })
+  assert.deepEqual(await policiesOf(server, auth!), ['as-ops', 'inner', 'other', 'outer'])
+  await Promise.all([ask(server, 'DELETE', `group/id/${inner}`), login(server, 'bob'), login(server, 'bob')])
+  assert.deepEqual(await policiesOf(server, auth!), ['other'])
+  await ask(server, 'DELETE', `entity/id/${other}`)
+  assert.equal(await policiesOf(server, auth!), null)
 })
