@@ -280,3 +280,21 @@ test('audit: no canary in any member of request or answer reaches a line or the 
   assert.ok(!written.includes(canary), written.split('\n').find(line => line.includes(canary)) ?? '')
   assert.ok(!log.some(line => line.includes(canary)), log.find(line => line.includes(canary)) ?? '')
 })
+
+test('audit line: a login shows the policies of its groups, and so does each request with its token', async () => {
+  await using audited = await Audited.open()
+  const { server } = audited
+  const login = async () => {
+    const { body } = await server.ask('POST', 'auth/doorman/login', { token: null, body: { name: 'bob' } })
+    return (body as unknown as { auth: { client_token: string; entity_id: string } }).auth
+  }
+  const { entity_id: id } = await login()
+  await server.ask('POST', 'identity/group', { body: { policies: 'team', member_entity_ids: id } })
+  const { client_token: token } = await login()
+  await server.ask('GET', 'auth/token/lookup-self', { token })
+  const wanted = { policies: ['default', 'team'], token_policies: ['default'], identity_policies: ['team'] }
+  const of = (path: string) => audited.lines.findLast(line => line.type === 'response' && line.request['path'] === path)
+  const shown = of('auth/doorman/login')!.response!['auth'] ?? of('auth/doorman/login')!.auth
+  assert.partialDeepStrictEqual(shown as object, wanted)
+  assert.partialDeepStrictEqual(of('auth/token/lookup-self')!.auth, { ...wanted, entity_id: id })
+})

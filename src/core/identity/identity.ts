@@ -149,7 +149,6 @@ export class Identity {
     if (wanted.length === 0) return register({ entity, policies: entity.policies, writes, isNew: true })
     // A member must be there before it is one.
     await this.#keeper.commit(writes)
-    checkGroups(entity.id, wanted.length)
     await this.#members.change(entity.id, { add: wanted.map(group => group.id), drop: [] })
     const policies = (await this.standing(entity.id))?.policies ?? []
     return register({ entity, policies, writes: [], isNew: true })
@@ -190,7 +189,7 @@ export class Identity {
       )
     }
     const found: GroupEntry[] = []
-    for (const { name } of groups) {
+    for (const name of new Set(groups.map(group => group.name))) {
       const key = this.#keys.alias('group', mountAccessor, name)
       const id = key === null ? null : ((await this.#keeper.get(key, groupAliasCodec)) as string | null)
       const group = id === null ? null : await this.#group(id)

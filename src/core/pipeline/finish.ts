@@ -213,6 +213,9 @@ async function registered(ending: Ending, reply: Extract<Reply, { kind: 'login' 
   const auth = authBlock(token, made.entry, made.identityPolicies, made.entry.creationTtl)
   const warnings = [...(reply.warnings ?? []), ...made.warnings]
   const done = enveloped(ending, { ...reply, warnings }, { data: null, status: 200, topLevel: null, auth })
-  const audited = { ...done.audited!, auth: makeLive(token, made.key, made.entry, null).audited }
+  const { identityPolicies } = made
+  const policies = [...new Set([...made.entry.policies, ...identityPolicies])].sort()
+  const plain = makeLive(token, made.key, made.entry, null).audited
+  const audited = { ...done.audited!, auth: { ...plain, policies, identityPolicies } }
   return { answer: done.answer, audited }
 }

@@ -48,9 +48,9 @@ test('identity: who is in an external group is what the last login and renewal s
     const canonical_id = await make(server, 'group', { name: `ext-${name}`, type: 'external', policies: `as-${name}` })
     await make(server, 'group-alias', { name, mount_accessor, canonical_id })
   }
-  const auth = await login(server, 'bob', { groups: 'ops,nobody-knows-it' })
+  const auth = await login(server, 'bob', { groups: 'ops,nobody-knows-it,ops' })
   assert.deepEqual(auth.identity_policies, ['as-ops'], 'at the first login')
-  const later = await login(server, 'bob', { groups: 'ops,dev' })
+  const later = await login(server, 'bob', { groups: 'ops,dev,dev,' })
   assert.deepEqual(later.identity_policies, ['as-dev', 'as-ops'], 'added')
   assert.deepEqual(await policiesOf(server, auth), ['as-dev', 'as-ops'], 'the older token has it, too')
   await login(server, 'bob', { groups: 'dev' })
