@@ -90,7 +90,7 @@ export type Access =
   | 'sudo'
   /** No token asked; a login: body and answer are audited as such, lockout and entity follow. */
   | 'login'
-  /** The token is a wrapping token. */
+  /** A wrapping token, which is enough; or any with the capability, and the wrapping token in the field `token`. */
   | 'wrapping'
 
 export type Action<S, F extends Fields = Fields> = {
@@ -101,6 +101,7 @@ export type Action<S, F extends Fields = Fields> = {
   readonly standby?: 'local' | 'forward' | 'redirect'
   readonly namespaces?: 'any' | 'root'
   readonly audit?: false
+  /** Its answer goes out as it is, whatever wrapping the request asks for. */
   readonly wrappable?: false
   /** May answer with a lease: quotas on leases are charged before the handler, and a standby forwards it. */
   readonly leases?: true

@@ -148,6 +148,7 @@ async function serve(flags: ServerFlags, io: Io): Promise<number> {
     autoSeal: config.seal === null ? null : sealOf(config.seal, io, world),
     catalog,
     services: services.byName,
+    address,
     pages: (request, state) => uiPages({ address: address(), version: programVersion, state }, request),
     onFatal: error => {
       log.error('the storage failed; the server ends, since nothing may be built on what may be lost', { error })

@@ -30,6 +30,7 @@ import type { LiveToken } from '#core/tokens/live.ts'
 import { Renewals } from '#core/tokens/renewal.ts'
 import { subjectOf } from '#core/tokens/subject.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
+import { Wrappings } from '#core/tokens/wrapping.ts'
 import type { Verdict } from '#protocol/verdict.ts'
 import type { Store, Term } from '#stores/store.ts'
 
@@ -47,6 +48,8 @@ export type HouseOptions = {
   readonly system: { readonly entry: MountEntry; readonly engine: AnyEngine }
   /** The store failed: the node must seal. */
   readonly onFailed: (error: unknown) => void
+  /** Where clients reach this server; empty when not known. */
+  readonly address: () => string
 }
 
 /** Everything that exists between unseal and seal. */
@@ -89,6 +92,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
   return {
     mounts,
     tokens,
+    wrappings: rooms.wrappings,
     identity,
     audit,
     judge,
@@ -134,6 +138,7 @@ async function buildRooms({
   cacheBytes,
   auditDirectory,
   onFailed,
+  address,
 }: HouseOptions) {
   const audit = new AuditBroker(world)
   const beforeCommit = (): void => audit.flush()
@@ -150,6 +155,7 @@ async function buildRooms({
   })
   const lives = buildLives({ keeper, world, identity, due, salt, mounts: () => mounts })
   const { effects, leases, tokens, quotas } = lives
+  const wrappings = new Wrappings({ tokens, keeper, world, prefix: `${ns}/token/`, address })
   const notices = new NoticeHub()
   const mounts: Mounts = new Mounts({
     keeper,
@@ -166,7 +172,7 @@ async function buildRooms({
       await quotas.endOfMount(fullPath(mount))
     },
   })
-  return { audit, keeper, devices, identity, policies, passwords, acls, due, notices, mounts, ...lives }
+  return { audit, keeper, devices, identity, policies, passwords, acls, due, notices, mounts, wrappings, ...lives }
 }
 
 type LifeParts = {
@@ -219,7 +225,7 @@ async function furnishRooms(rooms: Rooms, { world, system }: HouseOptions): Prom
       callerOf: tokenOf,
     }),
   )
-  const cubbyhole = cubbyholeEngine({ cubbyholes: tokens.cubbyholes, callerOf: tokenOf })
+  const cubbyhole = cubbyholeEngine({ cubbyholes: tokens.cubbyholes, wrappings: rooms.wrappings, callerOf: tokenOf })
   const entry = builtinEntry('secret', 'cubbyhole/', cubbyhole.type, cubbyhole.description)
   await mounts.addBuiltin({ ...entry, local: true, sealWrap: false }, cubbyhole)
   await policies.ensureDefault()

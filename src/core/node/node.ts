@@ -13,7 +13,7 @@ import { defaultMountConfig, type MountEntry } from '#core/mounts/entry.ts'
 import { makeMount, type Mount } from '#core/mounts/mount.ts'
 import { closedView } from '#core/storage/closed-view.ts'
 import { textCodec } from '#core/storage/text-codec.ts'
-import { tokenOf } from '#core/pipeline/call.ts'
+import { sentTokenOf, tokenOf } from '#core/pipeline/call.ts'
 import { createPipeline, noRateLimits } from '#core/pipeline/pipeline.ts'
 import { type AutoSeal, SealError } from '#core/seal/seal.ts'
 import { shareTexts } from '#core/seal/unseal-key.ts'
@@ -59,6 +59,8 @@ export type NodeOptions = {
   readonly pages: (request: HttpRequest, state: NodeState) => HttpResponse | null
   /** The store failed: the process must end, since nothing can be built on it. */
   readonly onFatal: (error: unknown) => void
+  /** Where clients reach this server, for tokens that say it; empty when not known. */
+  readonly address?: () => string
 }
 
 export type NodeState = 'uninitialised' | 'sealed' | 'ready'
@@ -218,7 +220,7 @@ export class ServerNode implements SealControl {
   }
 
   async #open(): Promise<void> {
-    const { world, store, settings, catalog, services, onFatal } = this.#options
+    const { world, store, settings, catalog, services, onFatal, address = () => '' } = this.#options
     const barrier = this.#unsealer.barrier!
     const house = await openHouse({
       world,
@@ -232,6 +234,7 @@ export class ServerNode implements SealControl {
       services,
       system: { entry: this.#system.entry, engine: this.#system.engine },
       onFailed: onFatal,
+      address,
     })
     this.#clusterId = await house.keeper.update(clusterKey, textCodec, now => {
       const id = (now as string | null) ?? world.entropy.uuid()
@@ -278,6 +281,7 @@ export class ServerNode implements SealControl {
       judgeFor: (accessor, path, operation) =>
         this.#house!.judgeFor(accessor, { path, operation, values: null, wrapTtl: 0 } as never),
       accessorOf: async token => (await this.#house!.tokens.find(token))?.entry.accessor ?? null,
+      sentTokenOf,
       isCallerAlive: async call => {
         const live = tokenOf(call)
         return live !== null && this.#house !== null && (await this.#house.tokens.find(live.audited.token)) !== null

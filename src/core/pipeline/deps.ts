@@ -10,6 +10,7 @@ import type { Mount } from '#core/mounts/mount.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
+import type { Wrappings } from '#core/tokens/wrapping.ts'
 import type { Operation, Verdict } from '#protocol/verdict.ts'
 import type { Refusals } from '#core/builtin/system/refusal.ts'
 
@@ -26,6 +27,7 @@ export type Question = {
 export type House = {
   readonly mounts: Mounts
   readonly tokens: Tokens
+  readonly wrappings: Wrappings
   readonly identity: Identity
   readonly leases: Leases
   readonly quotas: LeaseQuotas

@@ -4,7 +4,8 @@ import { InvalidField, parseInput, type ParsedInput } from '#ground/fields/parse
 import { BodyError, type HttpRequest, type HttpResponse, type HttpUpgrade } from '#ground/http/message.ts'
 import { cidrContains, parseCidr } from '#ground/text/cidr.ts'
 import type { Json, JsonObject } from '#ground/text/json.ts'
-import type { Action, Row } from '#backend/engine.ts'
+import type { WrapAsk } from '#backend/call.ts'
+import type { Access, Action, Row } from '#backend/engine.ts'
 import { rootNamespace } from '#backend/namespace.ts'
 import type { Reply } from '#backend/reply.ts'
 import type { AuditTrail } from '#core/audit/broker.ts'
@@ -13,15 +14,18 @@ import type { AuditSubject } from '#core/audit/subject.ts'
 import type { Mount } from '#core/mounts/mount.ts'
 import { KeyProblem } from '#core/storage/view.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
+import { invalidWrapping } from '#core/tokens/wrapping.ts'
 import { Fault, fault, faultTexts, invalidTokenText } from '#protocol/fault.ts'
 import { headerNames } from '#protocol/headers.ts'
 import type { Operation, Verdict } from '#protocol/verdict.ts'
 import { faultResponse } from './answer.ts'
 import { bodyFault, readValues } from './body.ts'
-import { RequestCall } from './call.ts'
+import { clientToken, RequestCall } from './call.ts'
 import type { Charge, House, PipelineOptions } from './deps.ts'
-import { type Finished, finish } from './finish.ts'
+import { finish } from './finish.ts'
+import type { Ending, Finished } from './finished.ts'
 import type { Target } from './target.ts'
+import { namedToken, readWrapAsk, wrapUp } from './wrap.ts'
 
 type Answer = HttpResponse | HttpUpgrade
 
@@ -49,7 +53,10 @@ export class Exchange {
   #own: JsonObject | null = null
   #parsed: ParsedInput = noParsed
   #operation: Operation
+  #wrap: WrapAsk | null = null
   #live: LiveToken | null = null
+  /** The token is the wrapping token that it is all about. */
+  #isOwnWrapping = false
   #usesLeft: number | null = null
   #verdict: Verdict | null = null
   #call: RequestCall | null = null
@@ -117,6 +124,7 @@ export class Exchange {
   #start(): Maybe<Answer> {
     if (this.#house === null && this.#action?.sealed !== 'serve') throw fault('server.sealed', 'Vault is sealed')
     this.#checkNamespace()
+    if (this.#mayWrap()) this.#wrap = readWrapAsk(this.#request.headers)
     const limited = this.#options.rateLimits.beforeBody(this.#request, this.#target.path)
     if (limited !== null) return limited
     const body =
@@ -128,10 +136,12 @@ export class Exchange {
   #checkNamespace(): void {
     const named = this.#request.headers.get(headerNames.namespace)?.replace(/^\/+|\/+$/g, '')
     if (named !== undefined && named !== '' && named !== 'root') throw fault('route.unknown', 'namespace not found')
-    const wrapTtl = this.#request.headers.get(headerNames.wrapTtl)
-    if (wrapTtl !== undefined && wrapTtl !== '' && wrapTtl !== '0') {
-      throw fault('request.invalid', 'response wrapping is not supported: leave out the X-Vault-Wrap-TTL header')
-    }
+  }
+
+  /** What everybody gets without a token isn't wrapped: nobody shall fill the store by it. */
+  #mayWrap(): boolean {
+    if (this.#action === null) return this.#operation !== 'help'
+    return this.#action.wrappable !== false && this.#action.access !== 'unauthenticated'
   }
 
   #read(bytes: Bytes): Maybe<Answer> {
@@ -156,11 +166,24 @@ export class Exchange {
     if (this.#house === null || access === 'unauthenticated' || access === 'login') return this.#prepare()
     const token = clientToken(this.#request)
     if (token === null) {
-      if (access === 'optional') return this.#prepare()
+      if (access === 'optional') {
+        this.#wrap = null
+        return this.#prepare()
+      }
       throw fault('token.invalid', 'permission denied', { reason: 'the request carries no token' })
     }
+    if (access === 'wrapping' && namedToken(this.#values, token) === null) return this.#unwrapOwn(this.#house, token)
     const live = this.#house.tokens.find(token)
     return live instanceof Promise ? live.then(found => this.#admit(found)) : this.#admit(live)
+  }
+
+  /** A wrapping token stands for itself. Its use is taken with what it wraps, in one commit. */
+  async #unwrapOwn({ tokens, wrappings }: House, token: string): Promise<Answer> {
+    const live = await tokens.find(await wrappings.meant(token))
+    if (!live?.entry.wraps) throw invalidWrapping(live !== null)
+    this.#live = live
+    this.#isOwnWrapping = true
+    return this.#prepare()
   }
 
   #admit(live: LiveToken | null): Maybe<Answer> {
@@ -218,16 +241,22 @@ export class Exchange {
   }
 
   #authorise(): Maybe<Answer> {
-    const access = this.#action?.access ?? (this.#operation === 'help' ? 'token' : 'policy')
+    const access = this.#access()
     if (this.#live === null || this.#house === null || (access !== 'policy' && access !== 'sudo'))
       return this.#judged(null)
     const verdict = this.#house.judge(this.#live, {
       path: this.#target.path,
       operation: this.#operation,
       values: this.#operation === 'delete' ? null : this.#values,
-      wrapTtl: 0,
+      wrapTtl: this.#wrap?.ttlSeconds ?? 0,
     })
     return verdict instanceof Promise ? verdict.then(one => this.#judged(one)) : this.#judged(verdict)
+  }
+
+  #access(): Access {
+    if (this.#action === null) return this.#operation === 'help' ? 'token' : 'policy'
+    const { access } = this.#action
+    return access === 'wrapping' && !this.#isOwnWrapping ? 'policy' : access
   }
 
   #judged(verdict: Verdict | null): Maybe<Answer> {
@@ -301,24 +330,25 @@ export class Exchange {
   }
 
   #answer(reply: Reply): Maybe<Answer> {
-    const finished = finish(
-      {
-        id: this.#id,
-        operation: this.#operation,
-        path: this.#target.path,
-        mount: this.#mount!,
-        house: this.#house,
-        live: this.#live,
-        now: this.#now(),
-        unknown: this.#takesAnything() ? [] : this.#parsed.unknown,
-        replaced: this.#parsed.replaced,
-        audits: this.#action?.audit !== false,
-        isLastUse: this.#usesLeft === 0,
-        role: this.#role,
-        charged: this.#charged,
-      },
-      reply,
-    )
+    const ending: Ending = {
+      id: this.#id,
+      operation: this.#operation,
+      path: this.#target.path,
+      mount: this.#mount!,
+      house: this.#house,
+      live: this.#live,
+      now: this.#now(),
+      unknown: this.#takesAnything() ? [] : this.#parsed.unknown,
+      replaced: this.#parsed.replaced,
+      audits: this.#action?.audit !== false,
+      isLastUse: this.#usesLeft === 0,
+      role: this.#role,
+      charged: this.#charged,
+      wrap: this.#wrap,
+    }
+    const made = finish(ending, reply)
+    const finished =
+      made instanceof Promise ? made.then(one => wrapUp(ending, reply, one)) : wrapUp(ending, reply, made)
     return finished instanceof Promise ? finished.then(done => this.#close(done)) : this.#close(finished)
   }
 
@@ -404,7 +434,7 @@ export class Exchange {
       mount: this.#mount?.audited ?? null,
       token: this.#live?.audited ?? null,
       verdict: this.#verdict,
-      wrapTtl: 0,
+      wrapTtl: this.#wrap?.ttlSeconds ?? 0,
       headers: null,
       certificateSerial: null,
     }
@@ -425,6 +455,7 @@ export class Exchange {
       request: this.#request,
       remoteAddress: this.#address(),
       live: this.#live,
+      wrap: this.#wrap,
       world: this.#options.world,
       deadlineMs: this.#action?.deadline === false ? null : this.#options.settings.requestMsMax,
       may: (path, operation) => this.#may(path, operation),
@@ -455,13 +486,3 @@ export class Exchange {
 
 const isStreamed = (answer: Answer): boolean =>
   'body' in answer && typeof answer.body === 'object' && answer.body !== null && Symbol.asyncIterator in answer.body
-
-/** `X-Vault-Token`, else the first `Authorization` that starts exactly with `Bearer `. */
-function clientToken(request: HttpRequest): string | null {
-  const token = request.headers.get(headerNames.token)
-  if (token !== undefined && token !== '') return token
-  for (const value of request.headers.all(headerNames.authorization)) {
-    if (value.startsWith('Bearer ')) return value.slice(7).trim() || null
-  }
-  return null
-}

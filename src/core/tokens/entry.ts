@@ -38,6 +38,8 @@ export type TokenEntry = {
   readonly hasLeases?: true
   /** It wrote to its cubbyhole, which ends with it. Absent: it never did. */
   readonly hasCubbyhole?: true
+  /** It is a wrapping token: an answer is kept under its key, and ends with it; `accessor` is of what is inside. */
+  readonly wraps?: { readonly accessor: string }
   /** What the auth method wants back at a renewal; null for tokens that no login made. */
   readonly login: Pick<Login, 'alias' | 'metadata' | 'parameters' | 'internal'> | null
 }

@@ -14,6 +14,7 @@ import { rangeBelow } from '#stores/keys.ts'
 import { Cubbyholes } from './cubbyholes.ts'
 import { accessorCodec, childCodec, dyingCodec, type TokenEntry, tokenCodec } from './entry.ts'
 import { type LiveToken, makeLive } from './live.ts'
+import { wrappedAt, wrappedCodec } from './wrapped.ts'
 
 export type TokensOptions = {
   keeper: Keeper
@@ -192,23 +193,42 @@ export class Tokens {
     also: readonly KeeperWrite[] = [],
     id: string | null = null,
   ): Promise<Issued> {
-    const { keeper, world, due, census } = this.#options
+    const made = this.#birth(entry, id)
+    await this.#counted(made, () => this.#options.keeper.commit([...made.writes, ...also]).then(() => true))
+    return made
+  }
+
+  /** As `issue`, and ends a token that has no children in the same commit. @returns null when that one isn't alive. */
+  async replace(
+    old: TokenKey,
+    entry: Omit<TokenEntry, 'accessor'>,
+    also: readonly KeeperWrite[],
+    id: string,
+  ): Promise<Issued | null> {
+    const made = this.#birth(entry, id)
+    const isDone = await this.#counted(made, () => this.spend(old, [...made.writes, ...also]))
+    return isDone ? made : null
+  }
+
+  #birth(entry: Omit<TokenEntry, 'accessor'>, id: string | null): Issued & { readonly writes: readonly KeeperWrite[] } {
+    const { world, due } = this.#options
     const token = id ?? `hvs.${world.entropy.base62(24)}`
     const key = this.key(token)
     const whole: TokenEntry = { ...entry, accessor: world.entropy.base62(24) }
     const writes: KeeperWrite[] = [
       this.#write(key, whole),
       { key: this.#accessorAt(whole.accessor), codec: accessorCodec, entry: { token: key } },
-      ...also,
     ]
     if (whole.parent !== null) writes.push(this.#child(whole.parent, key, true))
     if (whole.expiresAt !== null) writes.push(due.entry({ lane: tokenDue, id: key, at: whole.expiresAt }))
-    if (whole.expiresAt === null) await keeper.commit(writes)
-    else {
-      await census.during(countedToken(key, whole), 1, () => keeper.commit(writes).then(() => true))
-      due.expect(tokenDue, whole.expiresAt)
-    }
-    return { token: new Secret(token), key, entry: whole }
+    return { token: new Secret(token), key, entry: whole, writes }
+  }
+
+  async #counted({ key, entry }: Issued, commit: () => Promise<boolean>): Promise<boolean> {
+    if (entry.expiresAt === null) return commit()
+    const isMade = await this.#options.census.during(countedToken(key, entry), 1, commit)
+    if (isMade) this.#options.due.expect(tokenDue, entry.expiresAt)
+    return isMade
   }
 
   /** Extends (or shortens) a token's life; the index follows when its old time comes, or now when it became earlier. */
@@ -278,8 +298,17 @@ export class Tokens {
   async revoke(key: TokenKey): Promise<void> {
     const entry = await this.entry(key)
     if (entry === null) return
+    // Nothing descends from a wrapping token.
+    if (entry.wraps) return void (await this.#end(key, entry, now => this.#traces(key, now)))
     await this.#end(key, entry, now => [this.#dying(key, true), ...this.#traces(key, now)])
     await this.#removeTree(key)
+  }
+
+  /** Ends a token that has no children, if it is alive; of several that try at once one gets true. @param also of the same commit */
+  async spend(key: TokenKey, also: readonly KeeperWrite[] = []): Promise<boolean> {
+    const entry = await this.entry(key)
+    if (entry === null) return false
+    return this.#end(key, entry, now => (this.isAlive(now) ? [...this.#traces(key, now), ...also] : null))
   }
 
   /** Ends the token alone: its children live on as orphans. */
@@ -349,15 +378,16 @@ export class Tokens {
     return [due.entry({ lane: tokenDue, id: key, at: entry.expiresAt })]
   }
 
-  /** One of several that try at once does it, and gets true. */
-  async #end(key: TokenKey, entry: TokenEntry, also: (now: TokenEntry) => KeeperWrite[]): Promise<boolean> {
+  /** One of several that try at once does it, and gets true. @param also null: it isn't to be ended */
+  async #end(key: TokenKey, entry: TokenEntry, also: (now: TokenEntry) => KeeperWrite[] | null): Promise<boolean> {
     const { keeper, census, leases } = this.#options
     // What hung on it in the end: something may have come since it was read.
     let last = null as TokenEntry | null
     const remove = (): Promise<boolean> =>
       keeper.update<boolean>(this.#at(key), tokenCodec, now => {
         last = now as TokenEntry | null
-        return last === null ? { result: false } : { entry: null, also: also(last), result: true }
+        const more = last === null ? null : also(last)
+        return more === null ? { result: false } : { entry: null, also: more, result: true }
       })
     const isEnded = await (entry.expiresAt === null ? remove() : census.during(countedToken(key, entry), -1, remove))
     if (!isEnded) return false
@@ -374,6 +404,7 @@ export class Tokens {
       writes.push(this.#options.due.remove({ lane: tokenDue, id: key, at: entry.expiresAt }))
     }
     if (entry.hasLeases) writes.push(...this.#options.leases.ending(key))
+    if (entry.wraps) writes.push({ key: wrappedAt(this.#options.prefix, key), codec: wrappedCodec, entry: null })
     if (entry.hasCubbyhole) writes.push(...this.cubbyholes.ending(entry.accessor))
     return writes
   }

@@ -11,6 +11,7 @@ import { policyRows } from './policies.ts'
 import { quotaRows } from './quotas.ts'
 import { row, type SystemState } from './state.ts'
 import { statusRows } from './status.ts'
+import { wrappingRows } from './wrapping.ts'
 import { builtinVersion } from '#protocol/version.ts'
 
 const openApiRow = row({
@@ -62,6 +63,7 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
       ...capabilityRows,
       ...auditRows,
       ...noticeRows,
+      ...wrappingRows,
       openApiRow,
       ...mountRows,
     ],

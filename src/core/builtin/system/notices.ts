@@ -87,6 +87,7 @@ export const noticeRows: readonly SystemRow[] = [
       read: {
         access: 'token',
         deadline: false,
+        wrappable: false,
         standby: 'local',
         summary: 'Be told of changes (WebSocket): paths and versions, no values.',
         async handler(call, state): Promise<Reply> {

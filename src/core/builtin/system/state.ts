@@ -10,6 +10,7 @@ import type { Mounts } from '#core/mounts/mounts.ts'
 import type { PolicyShelf } from '#core/policy/shelf.ts'
 import type { LeaseQuotas } from '#core/quota/lease-quotas.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
+import type { Wrappings } from '#core/tokens/wrapping.ts'
 import type { Verdict } from '#protocol/verdict.ts'
 import type { PasswordShelf } from './password-shelf.ts'
 import type { Refusal } from './refusal.ts'
@@ -57,6 +58,7 @@ export type UnsealedState = {
   readonly mounts: Mounts
   readonly leases: Leases
   readonly tokens: Tokens
+  readonly wrappings: Wrappings
   readonly quotas: LeaseQuotas
   readonly policies: PolicyShelf
   readonly passwords: PasswordShelf
@@ -76,6 +78,8 @@ export type SystemState = {
   /** @throws Fault `server.sealed` */
   house(): UnsealedState
   refusal(requestId: string): Refusal | null
+  /** What was sent as the client's token, good or not; null: nothing. */
+  sentTokenOf(call: Call): string | null
   /** Is the token of this call still good? */
   isCallerAlive(call: Call): Promise<boolean>
   /** Does any rule of the caller's policies lie at or below the path, or cover it? */
