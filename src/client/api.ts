@@ -241,7 +241,7 @@ class Client implements ApiClient {
 
   #headers(request: ApiRequest): (readonly [string, string])[] {
     const { token, namespace, mfa, policyOverride } = this.#options
-    const wrapTtl = request.wrapTtlSeconds ?? this.wrapTtlSeconds
+    const wrapTtl = request.wrapTtlSeconds ?? (this.wrapTtlSeconds || ownWrapTtl(request))
     const out: (readonly [string, string])[] = [['X-Vault-Request', 'true']]
     if (token) out.push(['X-Vault-Token', printable(token.reveal('client request header'))])
     if (namespace) out.push(['X-Vault-Namespace', namespace.endsWith('/') ? namespace : `${namespace}/`])
@@ -254,6 +254,11 @@ class Client implements ApiClient {
     out.push(...Object.entries({ ...this.#options.headers, ...request.headers }))
     return out
   }
+}
+
+// What is sent to be wrapped is wrapped for five minutes unless somebody says otherwise, as by the Go client.
+function ownWrapTtl({ method, path }: ApiRequest): number {
+  return (method === 'PUT' || method === 'POST') && path.replace(/^\/+/, '') === 'sys/wrapping/wrap' ? 300 : 0
 }
 
 // Only the status of a standby's health is told by 429; elsewhere it is a quota.

@@ -27,8 +27,10 @@ export class Context<F extends Flags> {
   readonly settings: Settings
   /** Asks the server as the user; with `-output-curl-string` its first request ends the command. */
   readonly client: ApiClient
-  /** For what must be known before the real request (preflight): always sent. */
+  /** For what must be known before the real request (preflight): always sent, never wrapped. */
   readonly probe: ApiClient
+  /** The first request is printed instead of being sent. */
+  readonly isDryRun: boolean
   #isInputRead = false
 
   constructor(parts: {
@@ -42,6 +44,7 @@ export class Context<F extends Flags> {
     settings: Settings
     client: ApiClient
     probe: ApiClient
+    isDryRun: boolean
   }) {
     this.io = parts.io
     this.ui = parts.ui
@@ -53,6 +56,7 @@ export class Context<F extends Flags> {
     this.settings = parts.settings
     this.client = parts.client
     this.probe = parts.probe
+    this.isDryRun = parts.isDryRun
   }
 
   /** An argument that the row's `args` promises. */

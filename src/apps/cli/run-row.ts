@@ -51,9 +51,10 @@ async function runParsed(row: Row, argv: readonly string[], io: Io, ui: Ui, glob
   checkArgs(row, parsed.rest.length)
   const http = parsed.values as unknown as HttpFlagValues
   const settings = await resolveSettings(io, row.isRemote === false ? noHttpFlags : http, parsed.given)
-  await using probe = createApiClient({ ...settings.options, token: settings.token, world: io.world })
+  await using real = createApiClient({ ...settings.options, token: settings.token, world: io.world })
+  const probe = real.with({ wrapTtlSeconds: 0 })
   const kind = globals.isCurl ? 'curl' : globals.isPolicy ? 'policy' : null
-  const client = kind === null ? probe : dryRunClient(probe, kind, settings.options.tls ?? {}, io.calledAs)
+  const client = kind === null ? real : dryRunClient(real, kind, settings.options.tls ?? {}, io.calledAs)
   const context = new Context({
     io,
     ui,
@@ -65,6 +66,7 @@ async function runParsed(row: Row, argv: readonly string[], io: Io, ui: Ui, glob
     settings,
     client,
     probe,
+    isDryRun: kind !== null,
   })
   const code = (await row.run(context)) ?? 0
   if (kind === null) return code

@@ -4,7 +4,7 @@ import { boolFlag, stringFlag } from '#ground/text/flags.ts'
 import type { Json } from '#ground/text/json.ts'
 import { indentedJson } from '../render/documents.ts'
 import type { Envelope } from '#protocol/envelope.ts'
-import { write } from '#client/calls/logical.ts'
+import { unwrap } from '#client/calls/wrapping.ts'
 import { attempt, type Context } from '../context.ts'
 import { loginMethods } from '../login-methods.ts'
 import { sanitizePath } from '../paths.ts'
@@ -113,8 +113,8 @@ async function unwrapped(c: LoginContext, answer: Envelope): Promise<Envelope> {
   if (answer.wrapInfo.wrappedAccessor === '') {
     throw new CliError(2, 'Error extracting token: wrapped response does not contain a token')
   }
-  const client = c.client.with({ token: answer.wrapInfo.token, wrapTtlSeconds: 0 })
-  const envelope = await attempt('Error extracting token', write(client, 'sys/wrapping/unwrap', {}))
+  const client = c.client.with({ token: answer.wrapInfo.token })
+  const envelope = await attempt('Error extracting token', unwrap(client, null))
   if (!envelope) throw new CliError(2, 'Error extracting token: empty response from auth helper')
   return envelope
 }
