@@ -10,6 +10,8 @@ const done = gave(null)
 
 const denied = '1 error occurred:\n\t* permission denied\n\n'
 const noToken = '2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n'
+const notWrapping = 'wrapping token is not valid or does not exist'
+const wrapInfo = { token: /^hvs\.\w{24}$/, accessor: filled, ttl: 60, creation_time: filled }
 /** What the server hasn't yet, and says so: a row for it changes when it has. */
 const notServed = refused(404, '1 error occurred:\n\t* unsupported path\n\n')
 
@@ -200,7 +202,16 @@ testWalk('go', goClient, [
   ['token child is gone', refused(403, 'bad token')],
   ['token unknown', refused(403, noToken)],
   ['token missing', refused(403, 'permission denied')],
-  ['token wrapped', refused(400, 'response wrapping is not supported: leave out the X-Vault-Wrap-TTL header')],
+  ['token wrapped', gave({ wrap_info: { ...wrapInfo, creation_path: 'auth/token/create', wrapped_accessor: filled } })],
+  ['token unwrapped', token({ lease_duration: 2764800 })],
+  ['token unwrapped again', refused(400, notWrapping)],
+  ['secret wrapped', gave({ wrap_info: { ...wrapInfo, creation_path: 'secret/data/top' } })],
+  ['words wrapped', gave({ wrap_info: { ...wrapInfo, ttl: 300, creation_path: 'sys/wrapping/wrap' } })],
+  [
+    'wrapping token looked up',
+    gave({ data: { creation_ttl: 300, creation_path: 'sys/wrapping/wrap', creation_time: filled } }),
+  ],
+  ['words unwrapped by the own token', gave({ data: { a: 'b' } })],
 
   ['auth enable', done],
   ['auth list', gave({ 'kubernetes/': pods, 'token/': { type: 'token' } })],
@@ -239,7 +250,7 @@ testWalk('go', goClient, [
   ['path without a mount', done],
   ['path that sys has not', done],
   ['lease renew', refused(400, 'lease not found')],
-  ['unwrap', refused(403, noToken)],
+  ['unwrap', refused(400, notWrapping)],
   ['help', gave(true)],
   ['watcher', gave({ seconds: [5, 5] })],
 

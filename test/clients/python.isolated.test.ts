@@ -26,6 +26,7 @@ const lookedUp = (more: { [member: string]: Expected }): Outcome =>
 const sealStatus = { type: 'shamir', initialized: true, t: 2, n: 3 }
 const kvMount = { type: 'kv', options: { version: '2' }, accessor: /^kv_/ }
 const rules = 'path "secret/data/app/*" { capabilities = ["read"] }'
+const wrapInfo = { token: /^hvs\.\w{24}$/, accessor: filled, ttl: 60, creation_time: filled }
 
 testWalk('hvac', pythonClient, [
   ['init status before', gave(false)],
@@ -183,7 +184,11 @@ testWalk('hvac', pythonClient, [
   ['token of two uses: second', lookedUp({ num_uses: -1 })],
   ['token of two uses: third', noToken],
   ['token batch', invalid('batch tokens are not supported: leave "type" out or set it to "service"')],
-  ['token wrapped', invalid('response wrapping is not supported: leave out the X-Vault-Wrap-TTL header')],
+  ['token wrapped', gave({ auth: null, wrap_info: { ...wrapInfo, wrapped_accessor: filled } })],
+  ['token unwrapped', gave({ auth: { policies: ['default', 'reader'] }, wrap_info: null })],
+  ['token unwrapped again', invalid('wrapping token is not valid or does not exist')],
+  ['words wrapped', gave({ wrap_info: { ...wrapInfo, ttl: 120, creation_path: 'sys/wrapping/wrap' } })],
+  ['words unwrapped by the own token', gave({ data: { a: 'b' } })],
   ['token revoke orphan', done],
   ['token child outlives it', lookedUp({ orphan: true })],
   ['token revoke', done],
@@ -224,7 +229,6 @@ testWalk('hvac', pythonClient, [
 
   ['path without a mount', gave(null)],
   ['path that sys has not', notServed],
-  ['wrapping', invalid('response wrapping is not supported: leave out the X-Vault-Wrap-TTL header')],
   ['lease renew', invalid('lease not found')],
 
   ['seal', done],

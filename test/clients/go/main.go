@@ -364,7 +364,20 @@ func tokens(c *vault.Client) {
 	step("token missing", func() (*vault.Secret, error) { return nobody.Logical().Read("secret/data/top") })
 	wrapping := clientOf(c.Address(), c.Token())
 	wrapping.SetWrappingLookupFunc(func(_, _ string) string { return "60s" })
-	step("token wrapped", func() (*vault.Secret, error) { return wrapping.Auth().Token().Create(&vault.TokenCreateRequest{}) })
+	wrapped := step("token wrapped", func() (*vault.Secret, error) {
+		return wrapping.Auth().Token().Create(&vault.TokenCreateRequest{Policies: []string{"reader"}})
+	})
+	step("token unwrapped", func() (*vault.Secret, error) { return c.Logical().Unwrap(wrapped.WrapInfo.Token) })
+	step("token unwrapped again", func() (*vault.Secret, error) { return c.Logical().Unwrap(wrapped.WrapInfo.Token) })
+	step("secret wrapped", func() (*vault.Secret, error) { return wrapping.Logical().Read("secret/data/top") })
+	words := step("words wrapped", func() (*vault.Secret, error) {
+		return c.Logical().Write("sys/wrapping/wrap", map[string]any{"a": "b"})
+	})
+	own := clientOf(c.Address(), words.WrapInfo.Token)
+	step("wrapping token looked up", func() (*vault.Secret, error) {
+		return own.Logical().Write("sys/wrapping/lookup", map[string]any{"token": words.WrapInfo.Token})
+	})
+	step("words unwrapped by the own token", func() (*vault.Secret, error) { return own.Logical().Unwrap("") })
 }
 
 func kubernetes(c *vault.Client) {

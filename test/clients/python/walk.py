@@ -183,7 +183,11 @@ def tokens(c):
     step("token of two uses: second", e.auth.token.lookup_self)
     step("token of two uses: third", e.auth.token.lookup_self)
     step("token batch", lambda: t.create(type="batch", ttl="1h"))
-    step("token wrapped", lambda: t.create(policies=["reader"], wrap_ttl="60s"))
+    wrapped = step("token wrapped", lambda: t.create(policies=["reader"], wrap_ttl="60s"))
+    step("token unwrapped", lambda: c.sys.unwrap(wrapped["wrap_info"]["token"]))
+    step("token unwrapped again", lambda: c.sys.unwrap(wrapped["wrap_info"]["token"]))
+    words = step("words wrapped", lambda: c.sys.wrap({"a": "b"}, ttl=120))
+    step("words unwrapped by the own token", lambda: client_of(words["wrap_info"]["token"]).sys.unwrap())
     family = t.create(policies=["root"])["auth"]["client_token"]
     child = client_of(family).auth.token.create(policies=["reader"])["auth"]["client_token"]
     step("token revoke orphan", lambda: t.revoke_and_orphan_children(family))
@@ -220,7 +224,6 @@ def kubernetes(c):
 def not_here(c):
     step("path without a mount", lambda: c.read("nothing/here"))
     step("path that sys has not", lambda: c.sys.list_namespaces())
-    step("wrapping", lambda: c.sys.wrap({"a": "b"}))
     step("lease renew", lambda: c.sys.renew_lease("secret/nothing"))
 
 
