@@ -175,6 +175,7 @@ try {
   await ask('POST', 'sys/mounts/secret', { type: 'kv', options: { version: '2' } })
   await ask('POST', 'secret/data/hot', { data: { username: 'app', password: 's3cr3t' } })
   await load('kv read, one secret', 'wrk.path = "/v1/secret/data/hot"')
+  await load('kv read, wrapped', 'wrk.path = "/v1/secret/data/hot"\nwrk.headers["X-Vault-Wrap-TTL"] = "60"')
   await load('token lookup-self', 'wrk.path = "/v1/auth/token/lookup-self"')
   await load(
     'kv write, durable',
