@@ -14,7 +14,6 @@ import type { AuditSubject } from '#core/audit/subject.ts'
 import type { Mount } from '#core/mounts/mount.ts'
 import { KeyProblem } from '#core/storage/view.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
-import { invalidWrapping } from '#core/tokens/wrapping.ts'
 import { Fault, fault, faultTexts, invalidTokenText } from '#protocol/fault.ts'
 import { headerNames } from '#protocol/headers.ts'
 import type { Operation, Verdict } from '#protocol/verdict.ts'
@@ -25,7 +24,7 @@ import type { Charge, House, PipelineOptions } from './deps.ts'
 import { finish } from './finish.ts'
 import type { Ending, Finished } from './finished.ts'
 import type { Target } from './target.ts'
-import { namedToken, readWrapAsk, wrapUp } from './wrap.ts'
+import { findWrapping, namedToken, readWrapAsk, wrapUp } from './wrap.ts'
 
 type Answer = HttpResponse | HttpUpgrade
 
@@ -124,7 +123,7 @@ export class Exchange {
   #start(): Maybe<Answer> {
     if (this.#house === null && this.#action?.sealed !== 'serve') throw fault('server.sealed', 'Vault is sealed')
     this.#checkNamespace()
-    if (this.#mayWrap()) this.#wrap = readWrapAsk(this.#request.headers)
+    this.#wrap = readWrapAsk(this.#request.headers, this.#action, this.#operation)
     const limited = this.#options.rateLimits.beforeBody(this.#request, this.#target.path)
     if (limited !== null) return limited
     const body =
@@ -136,12 +135,6 @@ export class Exchange {
   #checkNamespace(): void {
     const named = this.#request.headers.get(headerNames.namespace)?.replace(/^\/+|\/+$/g, '')
     if (named !== undefined && named !== '' && named !== 'root') throw fault('route.unknown', 'namespace not found')
-  }
-
-  /** What everybody gets without a token isn't wrapped: nobody shall fill the store by it. */
-  #mayWrap(): boolean {
-    if (this.#action === null) return this.#operation !== 'help'
-    return this.#action.wrappable !== false && this.#action.access !== 'unauthenticated'
   }
 
   #read(bytes: Bytes): Maybe<Answer> {
@@ -166,10 +159,7 @@ export class Exchange {
     if (this.#house === null || access === 'unauthenticated' || access === 'login') return this.#prepare()
     const token = clientToken(this.#request)
     if (token === null) {
-      if (access === 'optional') {
-        this.#wrap = null
-        return this.#prepare()
-      }
+      if (access === 'optional') return this.#prepare()
       throw fault('token.invalid', 'permission denied', { reason: 'the request carries no token' })
     }
     if (access === 'wrapping' && namedToken(this.#values, token) === null) return this.#unwrapOwn(this.#house, token)
@@ -178,10 +168,8 @@ export class Exchange {
   }
 
   /** A wrapping token stands for itself. Its use is taken with what it wraps, in one commit. */
-  async #unwrapOwn({ tokens, wrappings }: House, token: string): Promise<Answer> {
-    const live = await tokens.find(await wrappings.meant(token))
-    if (!live?.entry.wraps) throw invalidWrapping(live !== null)
-    this.#live = live
+  async #unwrapOwn(house: House, token: string): Promise<Answer> {
+    this.#live = await findWrapping(house, token)
     this.#isOwnWrapping = true
     return this.#prepare()
   }
@@ -254,8 +242,7 @@ export class Exchange {
   }
 
   #access(): Access {
-    if (this.#action === null) return this.#operation === 'help' ? 'token' : 'policy'
-    const { access } = this.#action
+    const access = this.#action?.access ?? (this.#operation === 'help' ? 'token' : 'policy')
     return access === 'wrapping' && !this.#isOwnWrapping ? 'policy' : access
   }
 
@@ -344,7 +331,7 @@ export class Exchange {
       isLastUse: this.#usesLeft === 0,
       role: this.#role,
       charged: this.#charged,
-      wrap: this.#wrap,
+      wrap: this.#live === null && this.#action?.access === 'optional' ? null : this.#wrap,
     }
     const made = finish(ending, reply)
     const finished =

@@ -5,23 +5,34 @@ import { DurationError, parseDurationSeconds } from '#ground/text/duration.ts'
 import { isJsonObject, type Json, type JsonObject, renderJson } from '#ground/text/json.ts'
 import { JsonError, type JsonLimits, parseJson } from '#ground/text/json-parse.ts'
 import type { WrapAsk } from '#backend/call.ts'
+import type { Action } from '#backend/engine.ts'
 import type { Reply } from '#backend/reply.ts'
 import type { AuditedReply } from '#core/audit/subject.ts'
 import type { AuditedToken } from '#core/tokens/audited.ts'
+import type { LiveToken } from '#core/tokens/live.ts'
 import type { WrappedAnswer } from '#core/tokens/wrapped.ts'
+import { invalidWrapping } from '#core/tokens/wrapping.ts'
 import { type AuthBlock, parseEnvelope, type WrapInfo } from '#protocol/envelope.ts'
 import { type Fault, fault } from '#protocol/fault.ts'
 import { headerNames } from '#protocol/headers.ts'
 import { textOf } from '#protocol/members.ts'
+import type { Operation } from '#protocol/verdict.ts'
 import { StoreError } from '#stores/store.ts'
 import { answerHeaders, renderEnvelope } from './answer.ts'
+import type { House } from './deps.ts'
 import { type Ending, type Finished, nothingAudited } from './finished.ts'
 
 /**
- * `X-Vault-Wrap-TTL` and `X-Vault-Wrap-Format`; null when no wrapping is asked for.
+ * `X-Vault-Wrap-TTL` and `X-Vault-Wrap-Format`; null when no wrapping is asked for, or there is none: help, and what
+ * needs no token, since nobody shall fill the store by it.
  * @throws Fault @source openbao http/handler.go requestWrapInfo
  */
-export function readWrapAsk(headers: Headers): WrapAsk | null {
+export function readWrapAsk(
+  headers: Headers,
+  action: Pick<Action<unknown>, 'access' | 'wrappable'> | null,
+  operation: Operation,
+): WrapAsk | null {
+  if (operation === 'help' || action?.wrappable === false || action?.access === 'unauthenticated') return null
   const sent = headers.get(headerNames.wrapTtl)
   if (sent === undefined || sent === '') return null
   const ttl = wrapSeconds(sent)
@@ -47,6 +58,13 @@ const unreadable = (why: string): Fault => fault('request.invalid', `error parsi
 export function namedToken(values: JsonObject, own: string): Json {
   const named = Object.hasOwn(values, 'token') ? values['token']! : null
   return named === own ? null : named
+}
+
+/** The wrapping token that a client sent as its own. @throws Fault for all others */
+export async function findWrapping({ tokens, wrappings }: House, token: string): Promise<LiveToken> {
+  const live = await tokens.find(await wrappings.meant(token))
+  if (!live?.entry.wraps) throw invalidWrapping(live !== null)
+  return live
 }
 
 /** Puts the finished answer away, where request or engine ask for it and there is something; else it stays as it is. */
