@@ -75,12 +75,12 @@ export function wrapUp(ending: Ending, reply: Reply, finished: Finished): Maybe<
   switch (reply.kind) {
     case 'missing':
     case 'rewrapped':
+    case 'upgrade':
       return finished
     case 'empty':
     case 'list':
       return finished.answer.status === 200 ? putAway(ending, reply, finished, ttl) : finished
     case 'stream':
-    case 'upgrade':
       throw fault('request.invalid', 'this answer is a stream and can not be wrapped: leave out X-Vault-Wrap-TTL')
     case 'auth':
     case 'bare':
