@@ -36,6 +36,11 @@ export type Parts = {
    * pool, a SQL driver loader. Keys are the engine's documented needs (`engine.needs`).
    */
   readonly services: Readonly<Record<string, unknown>>
+  /**
+   * Where the state takes the place of one of another engine, whose entries it finds: resolved once the mount is this
+   * engine's durably, and no request holds the other any more. Until then `open` changes nothing.
+   */
+  readonly former?: Promise<void>
 }
 
 /** A lease as its engine sees it when renewing or revoking. */

@@ -146,8 +146,8 @@ export class Mounts {
   }
 
   /**
-   * Replaces entry and what is derived from it. When its options changed, the engine is opened anew, and the old state is
-   * closed once the requests that hold it are answered.
+   * Replaces entry and what is derived from it. When its options changed, the engine is opened anew (it may be another of
+   * the same type), and the old state is closed once the requests that hold it are answered.
    */
   tune(path: string, change: (entry: MountEntry) => MountEntry): Promise<void> {
     return this.#exclusively(async () => {
@@ -157,13 +157,20 @@ export class Mounts {
       }
       const entry = change(mount.entry)
       const hasNewOptions = JSON.stringify(entry.options) !== JSON.stringify(mount.entry.options)
+      const former = Promise.withResolvers<void>()
       const next = hasNewOptions
-        ? await this.#open(entry, mount.engine)
+        ? await this.#openInPlaceOf(mount, entry, former.promise)
         : { ...makeMount({ ...mount, entry, facts: this.#facts(entry) }), inFlight: mount.inFlight }
       if (!this.#isBuiltin(mount)) await this.#commitOrClose(entry, next, mount)
       this.#put(next)
-      if (hasNewOptions) this.#retire(mount)
+      if (hasNewOptions) void this.#retire(mount).then(former.resolve)
     })
+  }
+
+  async #openInPlaceOf(mount: Mount, entry: MountEntry, former: Promise<void>): Promise<Mount> {
+    const engine = this.#isBuiltin(mount) ? mount.engine : this.#engine(entry)
+    if (engine === null) throw fault('request.invalid', `plugin not found in the catalog: ${this.#asked(entry)}`)
+    return engine === mount.engine ? this.#open(entry, engine) : this.#open(entry, engine, former)
   }
 
   /** @param kept shares its state with `mount` when that is no new one. */
@@ -176,11 +183,12 @@ export class Mounts {
     }
   }
 
-  #retire(mount: Mount): void {
+  #retire(mount: Mount): Promise<void> {
     const retiring = this.#drain(mount)
       .then(() => this.#closeState(mount))
       .finally(() => this.#retiring.delete(retiring))
     this.#retiring.add(retiring)
+    return retiring
   }
 
   async #drain(mount: Mount): Promise<void> {
@@ -260,7 +268,7 @@ export class Mounts {
     return this.#byPath.get(fullPath(entry))?.entry ?? entry
   }
 
-  async #open(entry: MountEntry, engine: AnyEngine): Promise<Mount> {
+  async #open(entry: MountEntry, engine: AnyEngine, former?: Promise<void>): Promise<Mount> {
     const { keeper, world, services, effects, emit } = this.#options
     const view = new MountView(keeper, this.#viewPrefix(entry), effects(entry))
     const facts = this.#facts(entry)
@@ -276,6 +284,7 @@ export class Mounts {
       mount: facts,
       emit: event => emit(this.#current(entry), event),
       services: needed,
+      ...(former && { former }),
     }
     const state = await engine.open(parts)
     return makeMount({ entry, engine, state, view, facts })

@@ -114,13 +114,8 @@ async function tune(kind: Kind, call: Call<Input<typeof tuneFields>>, state: Sys
 function mergedOptions(entry: MountEntry, sent: Readonly<Record<string, string>>): Record<string, string> {
   const merged: Record<string, string> = { ...entry.options }
   for (const [name, value] of Object.entries(sent)) {
-    if (name === 'version' && ['kv', 'generic'].includes(entry.type) && value !== (merged['version'] ?? '1')) {
-      throw fault(
-        'request.invalid',
-        merged['version'] === '2'
-          ? 'cannot downgrade mount from version 2'
-          : 'upgrading kv version 1 to 2 is not supported: enable a new mount with version 2 and copy',
-      )
+    if (name === 'version' && ['kv', 'generic'].includes(entry.type) && merged['version'] === '2' && value !== '2') {
+      throw fault('request.invalid', 'cannot downgrade mount from version 2')
     }
     if (value === '' && name !== 'version') delete merged[name]
     else merged[name] = value

@@ -4,7 +4,8 @@ import { empty, type Reply } from '#backend/reply.ts'
 import { drop, type Write } from '#backend/storage.ts'
 import { fault } from '#protocol/fault.ts'
 import { changed } from './data.ts'
-import { isDeleted, type SecretEntry, secretKey, type Version, versionKey } from './secret.ts'
+import { isDeleted, type SecretEntry, secretKey, versionKey } from './secret.ts'
+import type { Version } from './version.ts'
 import { type KvState, row } from './state.ts'
 
 const fields = {
