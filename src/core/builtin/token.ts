@@ -192,7 +192,7 @@ async function found(accessor: string, state: TokenState): Promise<{ key: TokenK
 }
 
 async function renew(call: Call, state: TokenState, key: TokenKey, token: string, increment: Seconds): Promise<Reply> {
-  const renewed = await state.renewals.renew(key, increment, call.signal)
+  const renewed = await state.renewals.renew(key, increment, call)
   if (renewed === null) return empty
   const auth = authBlock(token, renewed.entry, await state.identityPolicies(renewed.entry.entityId), renewed.ttl)
   return { kind: 'auth', auth, ...(renewed.warnings.length > 0 && { warnings: renewed.warnings }) }

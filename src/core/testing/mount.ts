@@ -34,6 +34,8 @@ export type TestAsk = {
   readonly headers?: Readonly<Record<string, string>>
   /** Where the client is. */
   readonly address?: string
+  /** Over TLS, with this chain (DER, leaf first; may be empty). Default: no TLS. */
+  readonly certificates?: readonly Uint8Array[]
 }
 
 export type TestServerOptions = {
@@ -169,7 +171,9 @@ export class TestServer {
   }
 
   #request(method: string, path: string, ask: TestAsk): HttpRequest {
-    const { token, headers = {}, address = '192.0.2.7' } = ask
+    const { token, headers = {}, address = '192.0.2.7', certificates } = ask
+    const tls =
+      certificates === undefined ? null : { version: 'TLSv1.3', certificates, isAuthorized: false, serverName: null }
     const [way = '', query = ''] = path.split('?')
     const sent = token === undefined ? this.rootToken : token
     return {
@@ -182,7 +186,7 @@ export class TestServer {
         ),
       ),
       body: bodyOf(ask.text ?? (ask.body === undefined ? '' : renderJson(ask.body))),
-      peer: { transport: 'tcp', address, port: 4711, tls: null },
+      peer: { transport: 'tcp', address, port: 4711, tls },
       signal: this.#ending.signal,
     }
   }

@@ -1,6 +1,7 @@
 import { systemClock } from '#ground/base/clock.ts'
 import { silentLog } from '#ground/base/log.ts'
 import { listen } from '#ground/http/server.ts'
+import type { TlsSettings } from '#ground/http/tls.ts'
 import type { AnyEngine } from '#backend/engine.ts'
 import { openTestServer } from './mount.ts'
 
@@ -8,12 +9,19 @@ import { openTestServer } from './mount.ts'
 export type RealServer = AsyncDisposable & { readonly address: string; readonly rootToken: string }
 
 /** For tests of commands against what they talk to: a stub only answers what its author thought of. */
-export async function startReal(catalog: readonly AnyEngine[]): Promise<RealServer> {
-  const server = await openTestServer({ catalog })
+/** @param tls speaks TLS; the server's time begins now then, as that of certificates does. */
+export async function startReal(catalog: readonly AnyEngine[], tls?: TlsSettings): Promise<RealServer> {
+  const server = await openTestServer({ catalog, ...(tls && { start: systemClock.now() }) })
   const { handler } = server.node
-  const front = await listen({ address: { host: '127.0.0.1', port: 0 }, handler, clock: systemClock, log: silentLog })
+  const front = await listen({
+    address: { host: '127.0.0.1', port: 0 },
+    handler,
+    clock: systemClock,
+    log: silentLog,
+    ...(tls && { tls }),
+  })
   return {
-    address: 'port' in front.address ? `http://127.0.0.1:${front.address.port}` : '',
+    address: 'port' in front.address ? `${tls ? 'https' : 'http'}://127.0.0.1:${front.address.port}` : '',
     rootToken: server.rootToken,
     async [Symbol.asyncDispose]() {
       await front.close({ graceMs: 0 })

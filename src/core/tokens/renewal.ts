@@ -1,5 +1,6 @@
 import { instant, type Seconds, seconds } from '#ground/base/clock.ts'
 import type { World } from '#ground/base/world.ts'
+import type { Call } from '#backend/call.ts'
 import type { Granted, TokenKey } from '#backend/engine.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import { Fault, fault } from '#protocol/fault.ts'
@@ -8,6 +9,9 @@ import type { Tokens } from './tokens.ts'
 import { calculateTtl } from '#core/leases/ttl.ts'
 
 export type Renewed = { readonly entry: TokenEntry; readonly ttl: Seconds; readonly warnings: readonly string[] }
+
+/** The request that asks for it. */
+export type RenewalCall = Pick<Call, 'peer' | 'signal'>
 
 const none = seconds(0)
 
@@ -30,12 +34,12 @@ export class Renewals {
    * @returns null when the method has nothing to extend (its user is gone): 204, and the token runs out.
    * @throws Fault with Vault's texts.
    */
-  async renew(key: TokenKey, increment: Seconds, signal: AbortSignal): Promise<Renewed | null> {
+  async renew(key: TokenKey, increment: Seconds, by: RenewalCall): Promise<Renewed | null> {
     const entry = await this.#tokens.entry(key)
     if (entry === null || !this.#tokens.isAlive(entry)) throw fault('request.invalid', 'token not found')
     if (entry.expiresAt === null) throw fault('request.invalid', 'invalid lease ID')
     if (!entry.renewable) throw fault('request.invalid', 'lease is not renewable')
-    const granted = await this.#ask(entry, increment, signal)
+    const granted = await this.#ask(entry, increment, by)
     if (granted === null) return null
     const mount = this.#mounts.byAccessor(entry.mountAccessor)
     if (mount === null) throw fault('request.invalid', 'lease not found')
@@ -58,12 +62,12 @@ export class Renewals {
     return { entry: renewed, ttl: grant.ttl, warnings: [...(granted.warnings ?? []), ...grant.warnings] }
   }
 
-  async #ask(entry: TokenEntry, increment: Seconds, signal: AbortSignal): Promise<Granted | null> {
+  async #ask(entry: TokenEntry, increment: Seconds, { peer, signal }: RenewalCall): Promise<Granted | null> {
     const kept: Granted = { ttl: entry.grantedTtl, maxTtl: none }
     if (entry.login === null) return kept
     const mount = this.#mounts.byAccessor(entry.mountAccessor)
     if (mount?.engine.renewLogin === undefined) return kept
-    const held = { login: entry.login, issuedAt: entry.createdAt, increment, signal }
+    const held = { login: entry.login, issuedAt: entry.createdAt, increment, peer, signal }
     try {
       const granted = await mount.engine.renewLogin(held, mount.state)
       return granted === 'unchanged' ? kept : granted
