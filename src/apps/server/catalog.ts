@@ -1,4 +1,5 @@
 import type { AnyEngine } from '#backend/engine.ts'
+import { approleAuth } from '#auth/approle/engine.ts'
 import { kubernetesAuth } from '#auth/kubernetes/engine.ts'
 import { database } from '#engines/database/engine.ts'
 import { kubernetesSecrets } from '#engines/kubernetes/engine.ts'
@@ -17,6 +18,7 @@ export const catalog: readonly AnyEngine[] = [
   generic(kvV2),
   kubernetesAuth,
   userpassAuth,
+  approleAuth,
   database,
   kubernetesSecrets,
 ]
