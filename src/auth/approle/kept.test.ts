@@ -122,3 +122,20 @@ test('approle: a login whose use can not be kept gives no token', async () => {
   await lab.server.restart()
   authOf(await lab.login({ role_id, secret_id }))
 })
+
+test('approle: a tidy removes a secret id whose alarm was lost', async () => {
+  const kept = new Kept()
+  await using lab = await Lab.open({ store: kept.store })
+  await lab.role('app')
+  await lab.secretId('app', { ttl: 60 })
+  const { secret_id } = await lab.secretId('app', { ttl: 120 })
+  const { keeper } = lab.server.house
+  assert.equal(kept.keys.filter(key => key.startsWith('root/alarm/')).length, 2)
+  await keeper.purge('root/alarm/')
+  await lab.server.world.clock.advance(61_000)
+  assert.equal(kept.ofSecretIds().length, 4)
+  await lab.post('tidy/secret-id')
+  await lab.server.world.clock.advance(0)
+  assert.equal(kept.ofSecretIds().length, 2)
+  assert.equal((await lab.post('role/app/secret-id/lookup', { secret_id })).status, 200)
+})

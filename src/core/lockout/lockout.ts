@@ -110,16 +110,20 @@ export class Lockout {
     if (tally.add(key, now, rule.counterReset * 1000) < rule.threshold) return
     tally.clear(key)
     const until = instant(now + rule.duration * 1000)
-    if (isSomebody) await this.#keep(login, until)
+    if (isSomebody) this.#keep(login, until)
     else this.#feign(key, until)
     this.#options.world.log.warn('a name is locked out after too many refused logins', { mount: mount.path })
   }
 
-  async #keep({ key, alias }: Login, until: Instant): Promise<void> {
-    const { keeper, due, prefix } = this.#options
+  // It holds from here on; the refusal doesn't wait until it is durable, since that would tell who exists.
+  #keep({ key, alias }: Login, until: Instant): void {
+    const { keeper, world, due, prefix } = this.#options
     const entry: LockEntry = { alias: alias.name, until }
-    await keeper.commit([{ key: prefix + key, codec: lockCodec, entry }, due.entry({ lane, id: key, at: until })])
-    due.expect(lane, until)
+    const writes = [{ key: prefix + key, codec: lockCodec, entry }, due.entry({ lane, id: key, at: until })]
+    keeper.commit(writes).then(
+      () => due.expect(lane, until),
+      error => world.log.error('a lock could not be kept', { error }),
+    )
   }
 
   #feign(key: string, until: Instant): void {

@@ -13,8 +13,10 @@ export const lockedUserRows: readonly SystemRow[] = [
         access: 'policy',
         summary: 'Who is locked out after too many refused logins.',
         async handler({ input, signal }, state) {
+          const { lockout, mounts } = state.house()
           const only = input.mount_accessor === '' ? null : input.mount_accessor
-          const locked = await state.house().lockout.locked(only, signal)
+          const isThere = only === null || mounts.byAccessor(only) !== null
+          const locked = isThere ? await lockout.locked(only, signal) : new Map<string, readonly string[]>()
           const accessors = [...locked].map(([accessor, aliases]) => ({
             mount_accessor: accessor,
             counts: aliases.length,
