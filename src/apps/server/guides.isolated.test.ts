@@ -38,7 +38,9 @@ async function run(script: string, address: string): Promise<string> {
 
 test('the guide on AppRole: its commands, in their order, by a shell', async () => {
   await using server = await startDev()
-  const script = `coffer kv put secret/ci/deploy key=4711\n${scriptOf('approle.md')}`
+  const before = 'coffer kv put secret/ci/deploy key=4711'
+  const after = 'if COFFER_TOKEN=$(cat token) coffer token lookup; then exit 9; fi'
+  const script = [before, scriptOf('approle.md'), after].join('\n')
   const said = await run(script, server.address)
   assert.match(said, /^4711/m)
   assert.match(said, /^secret_id_num_uses +1$/m)

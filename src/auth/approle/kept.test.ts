@@ -139,3 +139,18 @@ test('approle: a tidy removes a secret id whose alarm was lost', async () => {
   assert.equal(kept.ofSecretIds().length, 2)
   assert.equal((await lab.post('role/app/secret-id/lookup', { secret_id })).status, 200)
 })
+
+test('approle: a role that is deleted while secret ids are made leaves none of them, after a restart neither', async () => {
+  const kept = new Kept()
+  await using lab = await Lab.open({ store: kept.store })
+  await lab.role('app')
+  const make = () => lab.post('role/app/secret-id')
+  const answers = await Promise.all([make(), make(), lab.ask('DELETE', 'role/app'), make(), make()])
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 200, 204, 404, 404],
+  )
+  await lab.server.restart()
+  await lab.server.world.clock.advance(1000)
+  assert.deepEqual(kept.ofSecretIds(), [])
+})
