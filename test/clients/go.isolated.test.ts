@@ -236,6 +236,40 @@ testWalk('go', goClient, [
   ['kubernetes role get after', done],
   ['auth disable', done],
 
+  [
+    'approle login',
+    gave({
+      auth: {
+        client_token: /^hvs\.\w+$/,
+        lease_duration: 900,
+        metadata: { role_name: 'app', team: 'a' },
+        token_policies: ['default', 'reader'],
+      },
+    }),
+  ],
+  ['approle login with a secret id that is used up', refused(400, 'invalid role or secret ID')],
+  [
+    'approle accessor that is gone',
+    // The data is handed out beside the error, which holds none.
+    raised({ class: 'ResponseError', status: 404, errors: null }),
+  ],
+  ['approle tidy', gave({ warnings: [/^Tidy operation successfully started\./] })],
+  ['lockout tune', done],
+  [
+    'lockout tuning read',
+    gave({
+      data: {
+        user_lockout_config: {
+          lockout_threshold: 1,
+          lockout_duration: 600,
+          lockout_counter_reset_duration: 300,
+          lockout_disable: false,
+        },
+      },
+    }),
+  ],
+  ['approle disable', done],
+
   ['path without a mount', done],
   ['path that sys has not', done],
   ['lease renew', refused(400, 'lease not found')],

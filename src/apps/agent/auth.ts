@@ -5,6 +5,7 @@ import type { ApiClient } from '#client/api.ts'
 import { ApiError, isTokenGone } from '#client/api-error.ts'
 import { renewSelf } from '#client/calls/token.ts'
 import { keepAlive } from '#client/lifetime.ts'
+import { approleFilesLogin } from '#client/login/approle.ts'
 import { kubernetesLogin } from '#client/login/kubernetes.ts'
 import { authOf, lifetimeOf, type LoginMethod } from '#client/login/login.ts'
 import { tokenFileLogin } from '#client/login/token-file.ts'
@@ -49,8 +50,11 @@ export class LoginRefused extends Error {
   override readonly name = 'LoginRefused'
 }
 
-export function loginMethod(method: MethodStanza): LoginMethod {
+export function loginMethod(method: MethodStanza, log: World['log']): LoginMethod {
   if (method.type === 'token_file') return tokenFileLogin({ path: method.path })
+  if (method.type === 'approle') {
+    return approleFilesLogin({ ...method, mount: method.mountPath, onWarning: text => log.warn(text) })
+  }
   return kubernetesLogin({
     role: method.role,
     mount: method.mountPath,
@@ -75,7 +79,7 @@ export class AuthLoop {
   constructor(options: AuthOptions) {
     this.#options = options
     this.#handedOver = options.handedOver
-    this.#method = options.login ?? loginMethod(options.method)
+    this.#method = options.login ?? loginMethod(options.method, options.world.log)
   }
 
   /** A reader was told that the token is unknown: log in again now. */

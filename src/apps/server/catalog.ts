@@ -1,5 +1,6 @@
 import type { AnyEngine } from '#backend/engine.ts'
 import { certAuth } from '#auth/cert/engine.ts'
+import { approleAuth } from '#auth/approle/engine.ts'
 import { kubernetesAuth } from '#auth/kubernetes/engine.ts'
 import { database } from '#engines/database/engine.ts'
 import { kubernetesSecrets } from '#engines/kubernetes/engine.ts'
@@ -19,6 +20,7 @@ export const catalog: readonly AnyEngine[] = [
   kubernetesAuth,
   userpassAuth,
   certAuth,
+  approleAuth,
   database,
   kubernetesSecrets,
 ]

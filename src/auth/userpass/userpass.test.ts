@@ -400,6 +400,33 @@ test('userpass: when too many passwords wait, logins are told to try again', asy
   assert.deepEqual([answer.status, answer.errors], [429, ['too many passwords are being checked: try again']])
 })
 
+test('userpass: after five wrong passwords the right one is refused without being looked at, in any spelling', async () => {
+  const tasks: Task[] = []
+  await using server = await openUserpass(directCompute(tasks))
+  await addUser(server, 'bob')
+  for (const name of ['bob', 'Bob', 'BOB', 'boB', 'bob']) assert.equal((await login(server, name, 'guess')).status, 400)
+  const looks = tasks.length
+  await server.restart()
+  const answer = await login(server, 'bob')
+  assert.deepEqual([answer.status, answer.errors], [403, ['permission denied']])
+  assert.equal(tasks.length, looks)
+  const { accessor } = ((await server.ask('GET', 'sys/auth')).data as { [path: string]: { accessor: string } })[
+    'userpass/'
+  ]!
+  await server.ask('POST', `sys/locked-users/${accessor}/unlock/bob`)
+  assert.equal((await login(server, 'bob')).status, 200)
+})
+
+test('userpass: unknown names are refused as long as known ones once they were tried too often', async () => {
+  await using server = await openUserpass()
+  await addUser(server, 'bob')
+  for (const name of ['bob', 'nobody']) {
+    const seen: number[] = []
+    for (let i = 0; i < 7; i++) seen.push((await login(server, name, 'guess')).status)
+    assert.deepEqual(seen, [400, 400, 400, 400, 400, 403, 403], name)
+  }
+})
+
 test('userpass: a policy can let everyone change their own password and nothing else', async () => {
   await using server = await openUserpass()
   const mounts = (await server.ask('GET', 'sys/auth')).data as { [path: string]: { accessor: string } }

@@ -13,6 +13,8 @@ import { Identity } from '#core/identity/identity.ts'
 import { DueIndex } from '#core/leases/due-index.ts'
 import { EffectRoom } from '#core/leases/effects.ts'
 import { Leases } from '#core/leases/leases.ts'
+import { Lockout } from '#core/lockout/lockout.ts'
+import type { LockoutSettings } from '#core/lockout/rule.ts'
 import { defaultMountConfig, fullPath, type MountEntry } from '#core/mounts/entry.ts'
 import type { Mount } from '#core/mounts/mount.ts'
 import { Mounts, type SystemTtls } from '#core/mounts/mounts.ts'
@@ -39,6 +41,7 @@ export type HouseOptions = {
   readonly barrier: Barrier
   readonly term: Term
   readonly ttls: SystemTtls
+  readonly lockout: LockoutSettings
   readonly cacheBytes: number
   readonly auditDirectory: string | null
   readonly catalog: readonly AnyEngine[]
@@ -76,7 +79,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
   const sweeping = new AbortController()
   const { keeper, audit, devices, identity, policies, passwords, acls, due, effects, leases, tokens, notices, mounts } =
     rooms
-  const { quotas } = rooms
+  const { quotas, lockout } = rooms
   const aclOf = (live: LiveToken): Maybe<Acl> =>
     acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.entity) }))
   const judge = (live: LiveToken, question: Question): Maybe<Verdict> => {
@@ -101,6 +104,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     effects,
     leases,
     quotas,
+    lockout,
     touches: async (live, path) => grantsBelow(await aclOf(live), path),
     async judgeFor(accessor, question) {
       const live = await tokens.liveByAccessor(accessor)
@@ -129,6 +133,7 @@ async function buildRooms({
   barrier,
   term,
   ttls,
+  lockout: lockoutSettings,
   catalog,
   services,
   cacheBytes,
@@ -150,6 +155,7 @@ async function buildRooms({
   })
   const lives = buildLives({ keeper, world, identity, due, salt, mounts: () => mounts })
   const { effects, leases, tokens, quotas } = lives
+  const lockout = new Lockout({ keeper, world, due, prefix: `${ns}/lockout/`, settings: lockoutSettings })
   const notices = new NoticeHub()
   const mounts: Mounts = new Mounts({
     keeper,
@@ -164,9 +170,10 @@ async function buildRooms({
       await leases.endOfMount(mount.accessor, fullPath(mount), world.signal)
       await effects.end(mount.accessor, world.signal)
       await quotas.endOfMount(fullPath(mount))
+      await lockout.endOfMount(mount.accessor)
     },
   })
-  return { audit, keeper, devices, identity, policies, passwords, acls, due, notices, mounts, ...lives }
+  return { audit, keeper, devices, identity, policies, passwords, acls, due, lockout, notices, mounts, ...lives }
 }
 
 type LifeParts = {

@@ -10,6 +10,7 @@ import { openApiDocument } from '#core/builtin/system/openapi.ts'
 import { Refusals } from '#core/builtin/system/refusal.ts'
 import type { InitAsk, InitResult, SealControl, SealStatus, SystemState } from '#core/builtin/system/state.ts'
 import { defaultMountConfig, type MountEntry } from '#core/mounts/entry.ts'
+import type { LockoutSettings } from '#core/lockout/rule.ts'
 import { makeMount, type Mount } from '#core/mounts/mount.ts'
 import { closedView } from '#core/storage/closed-view.ts'
 import { textCodec } from '#core/storage/text-codec.ts'
@@ -29,6 +30,7 @@ export type NodeSettings = {
   readonly requestSecondsMax: number
   readonly defaultLeaseTtl: Seconds
   readonly maxLeaseTtl: Seconds
+  readonly lockout: LockoutSettings
   /** Decoded entries kept in memory. */
   readonly cacheBytes: number
   /** Enabled at unseal, if not there yet. */
@@ -226,6 +228,7 @@ export class ServerNode implements SealControl {
       barrier,
       term: this.#term!,
       ttls: { defaultTtl: settings.defaultLeaseTtl, maxTtl: settings.maxLeaseTtl },
+      lockout: settings.lockout,
       cacheBytes: settings.cacheBytes,
       auditDirectory: settings.auditDirectory,
       catalog,

@@ -6,6 +6,7 @@ import { type Body, BodyError, type HttpRequest, type HttpResponse } from '#grou
 import { type Json, renderJson } from '#ground/text/json.ts'
 import type { AnyEngine } from '#backend/engine.ts'
 import { AuditBlocked } from '#core/audit/broker.ts'
+import { noLockoutSettings } from '#core/lockout/rule.ts'
 import { auditFailedResponse, type NodeOptions, ServerNode } from '#core/node/node.ts'
 import { staticSeal } from '#core/seal/static.ts'
 import { MemoryMedium, openMemoryStore } from '#stores/memory/memory.ts'
@@ -58,6 +59,7 @@ const settings: NodeOptions['settings'] = {
   requestSecondsMax: 90,
   defaultLeaseTtl: seconds(2_764_800),
   maxLeaseTtl: seconds(2_764_800),
+  lockout: noLockoutSettings,
   cacheBytes: 16 << 20,
   audits: [],
   auditDirectory: null,

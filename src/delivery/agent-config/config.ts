@@ -26,7 +26,18 @@ export type MethodStanza = {
 } & (
   | { readonly type: 'kubernetes'; readonly role: string; readonly tokenPath: string | null }
   | { readonly type: 'token_file'; readonly path: string }
+  | ApproleMethod
 )
+
+export type ApproleMethod = {
+  readonly type: 'approle'
+  readonly roleIdPath: string
+  /** null: the role asks for no secret id. */
+  readonly secretIdPath: string | null
+  readonly isSecretIdFileRemoved: boolean
+  /** The secret id's file has a wrapping token that was made at this path. */
+  readonly wrappingPath: string | null
+}
 
 /** A file that the token is written to. */
 export type FileSinkStanza = {

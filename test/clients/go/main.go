@@ -15,6 +15,7 @@ import (
 	"time"
 
 	vault "github.com/hashicorp/vault/api"
+	"github.com/hashicorp/vault/api/auth/approle"
 )
 
 type object = map[string]any
@@ -403,6 +404,51 @@ func kubernetes(c *vault.Client) {
 	do("auth disable", func() error { return sys.DisableAuth("kubernetes") })
 }
 
+func approleMethod(c *vault.Client) {
+	at := c.Logical()
+	must := func(path string, body object) *vault.Secret {
+		answer, err := at.Write(path, body)
+		if err != nil {
+			panic(err)
+		}
+		return answer
+	}
+	if err := c.Sys().EnableAuthWithOptions("approle", &vault.EnableAuthOptions{Type: "approle"}); err != nil {
+		panic(err)
+	}
+	must("auth/approle/role/app", object{"token_policies": "reader", "token_ttl": "15m", "secret_id_num_uses": 1})
+	read, err := at.Read("auth/approle/role/app/role-id")
+	if err != nil {
+		panic(err)
+	}
+	roleID := read.Data["role_id"].(string)
+	logIn := func(secretID string) func() (*vault.Secret, error) {
+		return func() (*vault.Secret, error) {
+			method, err := approle.NewAppRoleAuth(roleID, &approle.SecretID{FromString: secretID})
+			if err != nil {
+				return nil, err
+			}
+			return clientOf(c.Address(), "").Auth().Login(ctx, method)
+		}
+	}
+	made := must("auth/approle/role/app/secret-id", object{"metadata": `{"team":"a"}`})
+	secretID := made.Data["secret_id"].(string)
+	step("approle login", logIn(secretID))
+	step("approle login with a secret id that is used up", logIn(secretID))
+	accessor := object{"secret_id_accessor": made.Data["secret_id_accessor"]}
+	step("approle accessor that is gone", func() (*vault.Secret, error) {
+		return at.Write("auth/approle/role/app/secret-id-accessor/lookup", accessor)
+	})
+	step("approle tidy", func() (*vault.Secret, error) { return at.Write("auth/approle/tidy/secret-id", nil) })
+	tuning := vault.MountConfigInput{UserLockoutConfig: &vault.UserLockoutConfigInput{
+		LockoutThreshold: "1", LockoutDuration: "10m", LockoutCounterResetDuration: "5m",
+	}}
+	do("lockout tune", func() error { return c.Sys().TuneMount("auth/approle", tuning) })
+	// The SDK's own type for it has no name for the member and is left empty.
+	step("lockout tuning read", func() (*vault.Secret, error) { return at.Read("sys/auth/approle/tune") })
+	do("approle disable", func() error { return c.Sys().DisableAuth("approle") })
+}
+
 // What a watcher said of a token that lives for five seconds, until it has been renewed twice.
 func watch(c *vault.Client) func() (object, error) {
 	made, err := c.Auth().Token().Create(&vault.TokenCreateRequest{Policies: []string{"reader"}, TTL: "5s"})
@@ -482,6 +528,7 @@ func main() {
 	policies(c)
 	tokens(c)
 	kubernetes(c)
+	approleMethod(c)
 	notHere(c)
 	step("watcher", watched)
 	end(c, made)

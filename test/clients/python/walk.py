@@ -217,6 +217,50 @@ def kubernetes(c):
     step("kubernetes login when disabled", lambda: k.login("app", "a.b.c"))
 
 
+def approle(c):
+    a = c.auth.approle
+    c.sys.enable_auth_method("approle")
+    step("approle list of no roles", a.list_roles)
+    step("approle role put", lambda: a.create_or_update_approle(
+        "app", token_policies=["reader"], token_ttl="15m", secret_id_ttl="10m", secret_id_num_uses=2))
+    step("approle role get", lambda: a.read_role("app"))
+    step("approle role list", a.list_roles)
+    role_id = step("approle role id", lambda: a.read_role_id("app"))["data"]["role_id"]
+    made = step("approle secret id", lambda: a.generate_secret_id("app", metadata={"team": "a"}))["data"]
+    secret_id, accessor = made["secret_id"], made["secret_id_accessor"]
+    step("approle secret id read", lambda: a.read_secret_id("app", secret_id))
+    step("approle accessors", lambda: a.list_secret_id_accessors("app")["data"]["keys"] == [accessor])
+    step("approle accessor read", lambda: a.read_secret_id_accessor("app", accessor))
+    d = client_of()
+    step("approle login", lambda: d.auth.approle.login(role_id, secret_id))
+    step("approle logged in", d.auth.token.lookup_self)
+    step("approle login with a wrong secret id", lambda: client_of().auth.approle.login(role_id, "x"))
+    step("approle login with an unknown role id", lambda: client_of().auth.approle.login("x", "x"))
+    step("approle secret id of one's own", lambda: a.create_custom_secret_id("app", "mine"))
+    step("approle secret id of one's own again", lambda: a.create_custom_secret_id("app", "mine"))
+    step("approle secret id destroy", lambda: a.destroy_secret_id("app", "mine"))
+    step("approle accessor destroy", lambda: a.destroy_secret_id_accessor("app", accessor))
+    step("approle accessor read after", lambda: a.read_secret_id_accessor("app", accessor))
+    step("approle role id put", lambda: a.update_role_id("app", "another"))
+    step("approle role delete", lambda: a.delete_role("app"))
+    step("approle role get after", lambda: a.read_role("app"))
+    locked = [client_of() for _ in range(5)]
+    a.create_or_update_approle("locked", token_policies=["reader"])
+    name = a.read_role_id("locked")["data"]["role_id"]
+    for one in locked:
+        step_quietly(lambda: one.auth.approle.login(name, "x"))
+    step("approle locked out", lambda: client_of().auth.approle.login(name, "x"))
+    step("locked users", lambda: c.read("sys/locked-users"))
+    c.sys.disable_auth_method("approle")
+
+
+def step_quietly(call):
+    try:
+        call()
+    except hvac.exceptions.InvalidRequest:
+        pass
+
+
 def not_here(c):
     step("path without a mount", lambda: c.read("nothing/here"))
     step("path that sys has not", lambda: c.sys.list_namespaces())
@@ -237,7 +281,7 @@ def main():
     made = begin()
     c = client_of(made["root_token"])
     step("authenticated", c.is_authenticated)
-    for part in (audit, mounts, kv1, kv2, policies, tokens, kubernetes, not_here):
+    for part in (audit, mounts, kv1, kv2, policies, tokens, kubernetes, approle, not_here):
         part(c)
     end(c, made)
 

@@ -4,6 +4,7 @@ import { auditRows } from './audit.ts'
 import { capabilityRows } from './capabilities.ts'
 import { forecastRow } from './forecast.ts'
 import { leaseRows } from './leases.ts'
+import { lockedUserRows } from './locked-users.ts'
 import { mountRows } from './mounts.ts'
 import { noticeRows } from './notices.ts'
 import { passwordPolicyRows } from './password-policies.ts'
@@ -59,6 +60,7 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
       ...leaseRows,
       forecastRow,
       ...quotaRows,
+      ...lockedUserRows,
       ...capabilityRows,
       ...auditRows,
       ...noticeRows,

@@ -11,11 +11,12 @@ import {
 } from '#ground/fields/kit.ts'
 import { type Seconds, seconds } from '#ground/base/clock.ts'
 import { parseDurationSeconds } from '#ground/text/duration.ts'
-import { isJsonObject, type Json, type JsonObject, NumberLiteral } from '#ground/text/json.ts'
+import { type Json, type JsonObject, NumberLiteral } from '#ground/text/json.ts'
 import type { Mount } from '#core/mounts/mount.ts'
 import type { MountConfig, MountEntry } from '#core/mounts/entry.ts'
 import type { SystemTtls } from '#core/mounts/mounts.ts'
 import { fault } from '#protocol/fault.ts'
+import { showLockout } from './mount-lockout.ts'
 
 /** What enabling takes. @source server-core 2.6 */
 export const enableFields = {
@@ -45,7 +46,7 @@ export const tuneFields = {
   passthrough_request_headers: anything({ description: 'Headers that the engine sees.' }),
   allowed_response_headers: anything({ description: 'Headers that the engine may set.' }),
   plugin_version: optionalText({ description: 'Taken and not used.' }),
-  user_lockout_config: anything({ description: 'Taken when empty; lockout has no method here yet.' }),
+  user_lockout_config: anything({ description: 'When names are locked out: approle, ldap, userpass.' }),
   force_no_cache: optionalBool({ description: 'Kept and shown.' }),
 } as const
 
@@ -75,9 +76,6 @@ export function applyConfig(
     if (isGiven(sent[name])) next[member] = commaList({ description: name }).parse(sent[name])
   if (isGiven(sent['listing_visibility'])) next.listingVisibility = visibility(sent['listing_visibility'])
   if (isGiven(sent['token_type'])) next.tokenType = tokenType(sent['token_type'], kind)
-  if (isJsonObject(sent['user_lockout_config']) && Object.keys(sent['user_lockout_config']).length > 0) {
-    throw fault('request.invalid', 'user lockout config is only supported for userpass, ldap and approle')
-  }
   checkTtls(next, system)
   return next
 }
@@ -133,6 +131,7 @@ export function mountInfo(mount: Mount): { readonly [key: string]: Json } {
       ...(entry.kind === 'auth' && { token_type: entry.config.tokenType }),
       ...(entry.config.listingVisibility !== '' && { listing_visibility: entry.config.listingVisibility }),
       ...lists(entry.config),
+      ...showLockout(entry.config),
     },
     deprecation_status: 'supported',
     description: entry.description,
@@ -159,6 +158,7 @@ export function tuneInfo(mount: Mount, effective: SystemTtls): Json {
     ...(mount.entry.kind === 'auth' && { token_type: config.tokenType }),
     ...(config.listingVisibility !== '' && { listing_visibility: config.listingVisibility }),
     ...lists(config),
+    ...showLockout(config),
     ...(mount.entry.options !== null &&
       Object.keys(mount.entry.options).length > 0 && { options: mount.entry.options }),
   }

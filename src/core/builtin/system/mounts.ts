@@ -8,6 +8,7 @@ import type { Mount } from '#core/mounts/mount.ts'
 import type { SystemTtls } from '#core/mounts/mounts.ts'
 import { fault } from '#protocol/fault.ts'
 import { applyConfig, enableFields, mountInfo, tuneFields, tuneInfo } from './mount-fields.ts'
+import { applyLockout } from './mount-lockout.ts'
 import { row, type SystemRow, type SystemState } from './state.ts'
 
 type Kind = MountEntry['kind']
@@ -63,6 +64,7 @@ async function enable(kind: Kind, call: Call<Input<typeof enableFields>>, state:
     throw fault('request.invalid', `mount type of "${asked}" is not mountable`)
   }
   const { type, options } = resolveType(asked, input.options)
+  const config = applyConfig(defaultMountConfig, input.config ?? {}, kind, systemTtls(state))
   const { entropy } = state.world
   await state.house().mounts.enable({
     uuid: entropy.uuid(),
@@ -71,7 +73,7 @@ async function enable(kind: Kind, call: Call<Input<typeof enableFields>>, state:
     type,
     accessor: `${kind === 'auth' ? 'auth_' : ''}${type}_${Buffer.from(entropy.bytes(4)).toString('hex')}`,
     description: input.description,
-    config: applyConfig(defaultMountConfig, input.config ?? {}, kind, systemTtls(state)),
+    config: applyLockout(config, input.config?.['user_lockout_config'], type),
     options: Object.keys(options).length === 0 ? null : options,
     local: input.local,
     sealWrap: input.seal_wrap,
@@ -106,7 +108,11 @@ async function tune(kind: Kind, call: Call<Input<typeof tuneFields>>, state: Sys
     ...entry,
     ...(input.description !== undefined && { description: input.description }),
     ...(input.options !== undefined && { options: mergedOptions(entry, input.options) }),
-    config: applyConfig(entry.config, given as JsonObject, kind, systemTtls(state)),
+    config: applyLockout(
+      applyConfig(entry.config, given as JsonObject, kind, systemTtls(state)),
+      input.user_lockout_config,
+      entry.type,
+    ),
   }))
   return empty
 }

@@ -6,6 +6,7 @@ import { type Row, rowOf } from '#backend/engine.ts'
 import type { AuditDevices } from '#core/audit/devices.ts'
 import type { NoticeHub } from '#core/events/notices.ts'
 import type { Leases } from '#core/leases/leases.ts'
+import type { Lockout } from '#core/lockout/lockout.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import type { PolicyShelf } from '#core/policy/shelf.ts'
 import type { LeaseQuotas } from '#core/quota/lease-quotas.ts'
@@ -58,6 +59,7 @@ export type UnsealedState = {
   readonly leases: Leases
   readonly tokens: Tokens
   readonly quotas: LeaseQuotas
+  readonly lockout: Lockout
   readonly policies: PolicyShelf
   readonly passwords: PasswordShelf
   readonly devices: AuditDevices
