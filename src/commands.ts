@@ -47,6 +47,7 @@ export const commands: readonly CommandEntry[] = [
     synopsis: 'Add the agent to pods that ask for it',
     load: async () => (await import('#apps/injector/command.ts')).command,
   },
+  { name: 'run', synopsis: 'Run a command with secrets in its environment', load: cli('run') },
   {
     name: 'server',
     synopsis: 'Start a server',

@@ -14,6 +14,7 @@ const single: Readonly<Record<string, Load>> = {
   unwrap: async () => (await import('./commands/generic.ts')).genericRows,
   'path-help': async () => (await import('./commands/generic.ts')).genericRows,
   status: async () => (await import('./commands/operator.ts')).statusRows,
+  run: async () => (await import('./commands/run.ts')).runRows,
   login: async () => (await import('./commands/login.ts')).loginRows,
 }
 

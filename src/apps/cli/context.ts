@@ -7,6 +7,7 @@ import { JsonError } from '#ground/text/json-parse.ts'
 import { isJsonObject, type Json, renderJson } from '#ground/text/json.ts'
 import { goQuote } from '#ground/text/quote.ts'
 import type { Io } from '#protocol/command.ts'
+import type { AuthBlock } from '#protocol/envelope.ts'
 import type { ApiClient } from '#client/api.ts'
 import type { Settings } from './settings.ts'
 import { CliError, type Ui } from './ui.ts'
@@ -29,6 +30,10 @@ export class Context<F extends Flags> {
   readonly client: ApiClient
   /** For what must be known before the real request (preflight): always sent. */
   readonly probe: ApiClient
+  /** For what must be undone though the user has ended the command: short, and without a second try. */
+  readonly parting: ApiClient
+  /** The login that was made for this command alone. */
+  readonly session: AuthBlock | null
   #isInputRead = false
 
   constructor(parts: {
@@ -42,6 +47,8 @@ export class Context<F extends Flags> {
     settings: Settings
     client: ApiClient
     probe: ApiClient
+    parting: ApiClient
+    session: AuthBlock | null
   }) {
     this.io = parts.io
     this.ui = parts.ui
@@ -53,6 +60,8 @@ export class Context<F extends Flags> {
     this.settings = parts.settings
     this.client = parts.client
     this.probe = parts.probe
+    this.parting = parts.parting
+    this.session = parts.session
   }
 
   /** An argument that the row's `args` promises. */

@@ -35,7 +35,7 @@ test('the guide on client certificates: its commands, in their order, over TLS',
       await writeFile(join(folder, `${name}-key.pem`), leaf.key.reveal('the file of a test'))
     }
     await writeFile(join(folder, 'ca.pem'), ca.certificate)
-    await using real = await startReal([certAuth], { certificate: server.certificate, key: server.key })
+    await using real = await startReal([certAuth], { tls: { certificate: server.certificate, key: server.key } })
     const env = { VAULT_ADDR: real.address, VAULT_CACERT: join(folder, 'ca.pem'), HOME: folder }
     const run = (line: string, token = real.rootToken) => {
       const [name = '', ...argv] = line.replaceAll(/([\w-]+)\.pem/g, `${folder}/$1.pem`).split(' ')

@@ -6,12 +6,29 @@ import type { AnyEngine } from '#backend/engine.ts'
 import { openTestServer } from './mount.ts'
 
 /** A server with these engines behind a real socket; initialised and unsealed. */
-export type RealServer = AsyncDisposable & { readonly address: string; readonly rootToken: string }
+export type RealServer = AsyncDisposable & {
+  readonly address: string
+  readonly rootToken: string
+  /** The server's time stands still but for this: what is due is done. */
+  advance(ms: number): Promise<void>
+}
 
 /** For tests of commands against what they talk to: a stub only answers what its author thought of. */
-/** @param tls speaks TLS; the server's time begins now then, as that of certificates does. */
-export async function startReal(catalog: readonly AnyEngine[], tls?: TlsSettings): Promise<RealServer> {
-  const server = await openTestServer({ catalog, ...(tls && { start: systemClock.now() }) })
+export type RealServerOptions = {
+  /** Speaks TLS; the server's time begins now then, as that of certificates does. */
+  readonly tls?: TlsSettings
+  readonly services?: Readonly<Record<string, unknown>>
+}
+
+export async function startReal(
+  catalog: readonly AnyEngine[],
+  { tls, services }: RealServerOptions = {},
+): Promise<RealServer> {
+  const server = await openTestServer({
+    catalog,
+    ...(services && { services }),
+    ...(tls && { start: systemClock.now() }),
+  })
   const { handler } = server.node
   const front = await listen({
     address: { host: '127.0.0.1', port: 0 },
@@ -23,6 +40,7 @@ export async function startReal(catalog: readonly AnyEngine[], tls?: TlsSettings
   return {
     address: 'port' in front.address ? `${tls ? 'https' : 'http'}://127.0.0.1:${front.address.port}` : '',
     rootToken: server.rootToken,
+    advance: ms => server.world.clock.advance(ms),
     async [Symbol.asyncDispose]() {
       await front.close({ graceMs: 0 })
       await server[Symbol.asyncDispose]()

@@ -9,11 +9,12 @@ import type { ApiClient } from '#client/api.ts'
 import { KvMounts } from '#client/calls/kv-mounts.ts'
 import { ServerReturn } from '#client/server-return.ts'
 import type { Envelope } from '#protocol/envelope.ts'
-import { type Query, queryText } from '#delivery/functions/query.ts'
+import { type Query, queryText, readQuery } from '#delivery/functions/query.ts'
 import { hostFunctions } from '#delivery/functions/host.ts'
 import { vaultFunctions } from '#delivery/functions/vault.ts'
-import type { Parcel, Recipe } from '#delivery/recipe.ts'
+import type { Parcel, Recipe, Shape } from '#delivery/recipe.ts'
 import { Dependency, type Primed } from './dependency.ts'
+import { fieldText } from './field.ts'
 import type { Identity } from './identity.ts'
 
 export type ObtainerOptions = {
@@ -37,7 +38,8 @@ export type ObtainerOptions = {
 }
 
 export type Order = {
-  readonly recipe: Recipe & { readonly shape: { readonly kind: 'template' } }
+  /** A template finds its sources itself; a field has one. */
+  readonly recipe: Recipe & { readonly shape: { readonly kind: 'template' | 'field' } }
   readonly sandboxPath: string | null
   /** Called with each new parcel, one at a time. */
   readonly deliver: (parcel: Parcel, signal: AbortSignal) => Promise<void>
@@ -53,6 +55,7 @@ type Job = {
   uses: ReadonlySet<string>
 }
 
+const nothing = new Uint8Array(0)
 const unknownEnd = (): null => null
 const nothingToDo = async (): Promise<void> => undefined
 
@@ -155,7 +158,6 @@ export class Obtainer {
 
   /** @returns null while something is missing. @throws TemplateError */
   #pass(job: Job): Parcel | null {
-    const { shape } = job.order.recipe
     const used = new Set<string>()
     const missing: Query[] = []
     const seen = (query: Query): Dependency | null => {
@@ -165,6 +167,25 @@ export class Obtainer {
       if (dependency?.fetched == null) missing.push(query)
       return dependency
     }
+    const bytes = this.#shaped(job, seen, missing)
+    job.uses = used
+    for (const query of missing) this.#want(query)
+    return missing.length > 0 ? null : this.#parcel(job, bytes)
+  }
+
+  #shaped(job: Job, seen: (query: Query) => Dependency | null, missing: readonly Query[]): Uint8Array {
+    const { shape, sources } = job.order.recipe
+    if (shape.kind === 'template') return this.#rendered(job, shape, seen, missing)
+    const fetched = seen(readQuery(sources[0]!.path))?.fetched ?? null
+    return fetched === null ? nothing : Buffer.from(fieldText(fetched, shape.field))
+  }
+
+  #rendered(
+    job: Job,
+    shape: Shape & { readonly kind: 'template' },
+    seen: (query: Query) => Dependency | null,
+    missing: readonly Query[],
+  ): Uint8Array {
     const functions: FunctionTable = new Map([
       ...this.#pure,
       ...hostFunctions({ env: this.#options.env, sandboxPath: job.order.sandboxPath, onFile: () => undefined }),
@@ -175,17 +196,13 @@ export class Obtainer {
     ])
     const [left, right] = shape.delimiters
     job.template ??= parseTemplate('', shape.text, { delims: { left, right }, functions })
-    let bytes: Uint8Array
     try {
-      bytes = job.template.render(null, { functions, missingKey: shape.missingKey === 'error' ? 'error' : 'zero' })
+      return job.template.render(null, { functions, missingKey: shape.missingKey === 'error' ? 'error' : 'zero' })
     } catch (error) {
       // Before the data is there, what a template makes of nil says nothing about it.
       if (!(error instanceof TemplateError) || missing.length === 0) throw error
-      bytes = new Uint8Array(0)
+      return nothing
     }
-    job.uses = used
-    for (const query of missing) this.#want(query)
-    return missing.length > 0 ? null : this.#parcel(job, bytes)
   }
 
   #parcel(job: Job, bytes: Uint8Array): Parcel {

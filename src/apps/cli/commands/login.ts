@@ -27,6 +27,7 @@ type LoginContext = Context<typeof flags>
 
 const loginRow = row({
   name: 'login',
+  needsNoToken: true,
   synopsis: 'Authenticate locally',
   usage: '[options] [AUTH K=V...]',
   help: `Logs in and stores the token for later commands. The default is a token that you have already, which is checked:
