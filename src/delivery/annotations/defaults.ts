@@ -18,6 +18,7 @@ export type InjectorDefaults = {
   readonly setSecurityContext: boolean
   readonly exitOnRetryFailure: boolean
   readonly staticSecretRenderInterval: string
+  readonly revokeOnShutdown: boolean
   readonly logLevel: string
   readonly logFormat: string
 }
@@ -50,6 +51,7 @@ export const originalDefaults: Omit<InjectorDefaults, 'address' | 'image' | 'caC
   setSecurityContext: true,
   exitOnRetryFailure: true,
   staticSecretRenderInterval: '',
+  revokeOnShutdown: false,
   logLevel: 'info',
   logFormat: 'standard',
 }
