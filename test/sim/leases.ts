@@ -143,20 +143,32 @@ export async function liveThrough(seed: number, days: number): Promise<Days> {
     if (failures.length > 0) throw failures[0]
     for (const witness of witnesses) witness.judge()
   }
+  for (let second = 0; second < 60; second++) await weather.clock.advance(1000)
+  for (const [i, { accessors }] of pods.entries()) {
+    const { names } = witnesses[i]!
+    assert.deepEqual(
+      [names.length, accessors.length],
+      [1, 1],
+      tell('the agent that stays asked for what was handed over'),
+    )
+  }
   while (weather.clock.now() < startMs + days * dayMs) {
     await weather.clock.advance(Math.floor(-Math.log(1 - entropy.fraction()) * 18 * hourMs))
     look()
     const { event, lastsMs } = weather.next()
     past.push(`${event} for ${hours(lastsMs)} at ${hours(weather.clock.now() - startMs)}`)
-    await weather.happen(event, lastsMs, async () => {
-      const i = entropy.below(pods.length)
-      await server.ask('POST', 'auth/token/revoke-accessor', { body: { accessor: pods[i]!.accessors.at(-1) ?? '' } })
+    const pod = pods[entropy.below(pods.length)]!
+    await weather.happen(event, lastsMs, {
+      revokeToken: async () => {
+        await server.ask('POST', 'auth/token/revoke-accessor', { body: { accessor: pod.accessors.at(-1) ?? '' } })
+      },
+      killAgent: awayMs => pod.kill(awayMs),
     })
   }
   await weather.clock.advance(2 * hourMs)
   look()
   for (const witness of witnesses) witness.ended()
-  for (const pod of pods) assert.deepEqual(await pod.stop(weather), { code: 0 })
+  for (const pod of pods) assert.deepEqual(await pod.stop(), { code: 0 })
   for (const witness of witnesses) assert.deepEqual(await witness.living(), [], tell('stopped, it left leases behind'))
   const leases = witnesses.reduce((sum, { names }) => sum + names.length, 0)
   // They are renewed while they can be: an agent that always asked for another would make hundreds.

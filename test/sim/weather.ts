@@ -7,8 +7,22 @@ import type { Wire, WireAnswer, WireRequest } from '#client/wire.ts'
 import { Outside } from '#core/testing/accounts.ts'
 import type { TestServer } from '#core/testing/mount.ts'
 
-/** What may befall a server and its database. */
-export type Event = 'restart' | 'sealed' | 'storm' | 'database down' | 'database hangs' | 'token revoked'
+/** What may befall a server, its database, and who uses them. */
+export type Event =
+  | 'restart'
+  | 'sealed'
+  | 'storm'
+  | 'database down'
+  | 'database hangs'
+  | 'token revoked'
+  | 'agent killed'
+
+/** What befalls one of the pods. */
+export type Mishap = {
+  revokeToken(): Promise<void>
+  /** Another agent is started after so long. */
+  killAgent(awayMs: number): Promise<void>
+}
 
 const minuteMs = 60_000
 const turnsMax = 64
@@ -21,6 +35,7 @@ const lengths: Readonly<Record<Event, readonly [number, number]>> = {
   'database down': [10 * minuteMs, 20 * minuteMs],
   'database hangs': [minuteMs, 5 * minuteMs],
   'token revoked': [0, 0],
+  'agent killed': [400, 20_000],
 }
 /** Hours of nothing but probes teach little: they are half as frequent as the rest. */
 const kinds = [...Object.keys(lengths), ...Object.keys(lengths).filter(kind => kind !== 'sealed')] as Event[]
@@ -79,14 +94,15 @@ export class Weather {
   }
 
   /** Lets it happen, and end. */
-  async happen(event: Event, lastsMs: number, revoke: () => Promise<void>): Promise<void> {
+  async happen(event: Event, lastsMs: number, mishap: Mishap): Promise<void> {
     if (event === 'token revoked') {
-      await revoke()
+      await mishap.revokeToken()
       return this.#hangUp()
     }
     this.#isCalm = false
     const hang = Promise.withResolvers<void>()
-    if (event === 'restart') {
+    if (event === 'agent killed') await mishap.killAgent(lastsMs)
+    else if (event === 'restart') {
       this.#isDown = true
       await this.#through(this.#server.node.stop())
     } else if (event === 'sealed') await this.#through(this.#server.node.seal())
@@ -94,7 +110,7 @@ export class Weather {
     else if (event === 'database down') this.#database.down()
     else this.#database.hangs.set('extend', hang.promise)
     if (event === 'restart' || event === 'sealed') this.#hangUp()
-    await this.clock.advance(lastsMs)
+    if (event !== 'agent killed') await this.clock.advance(lastsMs)
     if (event === 'restart' || event === 'sealed') await this.#through(this.#server.restart())
     this.#isDown = false
     this.#failing = 0

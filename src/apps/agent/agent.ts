@@ -12,8 +12,9 @@ import { Obtainer } from '#delivery/obtain/obtainer.ts'
 import type { Parcel } from '#delivery/recipe.ts'
 import { FileSink } from '#delivery/sinks/file.ts'
 import { AuthLoop, type Held } from './auth.ts'
+import { Estate } from './estate.ts'
 import { Farewell } from './farewell.ts'
-import { handOver, type Handover } from './handover.ts'
+import type { Handover, HandoverPlace } from './handover.ts'
 import { Pushed } from './pushed.ts'
 import { TokenSinks } from './token-sinks.ts'
 
@@ -25,8 +26,10 @@ export type AgentOptions = {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Every sink written and every template rendered once: then end. */
   readonly exitAfterAuth: boolean
-  /** What an init agent left. */
+  /** What an agent before this one left. */
   readonly handover: Handover | null
+  /** Where it leaves what the next one goes on with; null: nowhere. */
+  readonly handsOverAt: HandoverPlace | null
   /** How to log in; default: as the configuration says. */
   readonly login?: LoginMethod
   /** Where a template's bytes land; default: its file. */
@@ -59,6 +62,7 @@ export class Agent {
   readonly #auth: AuthLoop
   readonly #serverReturn: ServerReturn
   readonly #farewell: Farewell
+  readonly #estate: Estate | null
   readonly #rendered = new Set<TemplateStanza>()
   // Commands of templates run one after the other.
   readonly #commands = new Gate(1)
@@ -77,6 +81,8 @@ export class Agent {
     this.#sinks = new TokenSinks(world, config.sinks)
     this.#serverReturn = new ServerReturn(world, client)
     this.#farewell = new Farewell(world, client)
+    for (const token of options.handover?.before ?? []) this.#farewell.met(token)
+    this.#estate = options.handsOverAt === null ? null : new Estate(world, options.handsOverAt, () => this.#handover())
     this.#auth = new AuthLoop({
       world: { ...world, log: world.log.named('auth.handler') },
       client: client.with({ maxRetries: 0 }),
@@ -86,6 +92,7 @@ export class Agent {
       refusalsMax: options.exitAfterAuth ? refusalsMax : null,
       handedOver: options.handover?.held ?? null,
       onToken: held => this.#onToken(held),
+      onRenewed: () => this.#keep(),
     })
   }
 
@@ -99,7 +106,11 @@ export class Agent {
     } finally {
       await this.#obtainer?.close()
       const { config, exitAfterAuth } = this.#options
-      if (config.revokeOnShutdown && !exitAfterAuth) await this.#farewell.revoke(config.revokeGrace)
+      await this.#estate?.settled()
+      if (config.revokeOnShutdown && !exitAfterAuth) {
+        await this.#estate?.forget()
+        await this.#farewell.revoke(config.revokeGrace)
+      }
     }
     return this.#end
   }
@@ -119,6 +130,7 @@ export class Agent {
       this.#obtainer.setClient(client.with({ maxRetries: 2 }), () => held.expiresAtMs)
       this.#pushed?.setClient(client)
     }
+    this.#keep()
     await this.#checkDone()
   }
 
@@ -148,6 +160,7 @@ export class Agent {
       onTokenInvalid: () => this.#auth.tokenInvalid(),
       ...(this.#options.handover !== null && { primed: this.#options.handover.fetched }),
       onPaths: paths => this.#pushed?.watch(paths),
+      onKept: () => this.#keep(),
     })
     try {
       for (const stanza of config.templates) await this.#addTemplate(stanza)
@@ -186,6 +199,8 @@ export class Agent {
     signal: AbortSignal,
   ): Promise<void> {
     const { log } = this.#options.world
+    // Killed in between, the next agent would not know of what its consumer has.
+    await this.#estate?.settled()
     const landed = await sink.land(parcel)
     if (landed === 'changed') {
       log
@@ -246,17 +261,23 @@ export class Agent {
     if (!exitAfterAuth || this.#isDone || this.#signal.aborted || !this.#sinks.areWritten) return
     if (this.#rendered.size < config.templates.length) return
     this.#isDone = true
-    if (config.handoverPath !== null && this.#held !== null) await this.#handOver(config.handoverPath, this.#held)
+    this.#estate?.changed()
     world.log.info('exiting after authentication and rendering')
     this.#stop.abort()
   }
 
-  // The agent that stays can do without it.
-  async #handOver(folder: string, held: Held): Promise<void> {
-    try {
-      await handOver(folder, { held, fetched: this.#obtainer?.held() ?? new Map() })
-    } catch (error) {
-      this.#options.world.log.warn('nothing is handed over to the agent that stays', { error })
+  // An init agent leaves all at its end; the one that stays what would else be made anew.
+  #keep(): void {
+    if (!this.#options.exitAfterAuth) this.#estate?.changed()
+  }
+
+  #handover(): Handover | null {
+    if (this.#held === null) return null
+    const { tokens } = this.#farewell
+    return {
+      held: this.#held,
+      before: tokens.filter(token => token !== this.#held),
+      fetched: this.#obtainer?.held(this.#options.exitAfterAuth ? 'all' : 'made') ?? new Map(),
     }
   }
 }

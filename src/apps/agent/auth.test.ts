@@ -55,6 +55,7 @@ function start(
     onToken: async ({ token }) => {
       tokens.push(token.reveal('a test'))
     },
+    onRenewed: () => undefined,
     ...options,
   })
   const stop = new AbortController()

@@ -25,6 +25,8 @@ export type AuthOptions = {
   /** A token that is there already: used before the first login. */
   readonly handedOver: Held | null
   readonly onToken: (held: Held) => Promise<void>
+  /** The end of the token that is held is another. */
+  readonly onRenewed: () => void
 }
 
 /** A token and how long it lives; while the loop holds it, `expiresAtMs` follows each renewal, and its end. */
@@ -167,6 +169,7 @@ export class AuthLoop {
 
   #renewed(held: Mine, ttlSeconds: number): void {
     held.expiresAtMs = ttlSeconds > 0 ? this.#options.world.clock.now() + ttlSeconds * 1000 : null
+    this.#options.onRenewed()
   }
 
   async #login(signal: AbortSignal): Promise<Mine> {

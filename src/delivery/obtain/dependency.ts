@@ -10,10 +10,16 @@ import { isAway, type ServerReturn } from '#client/server-return.ts'
 import { type Query, queryText } from '#delivery/functions/query.ts'
 import { type Fetched, fetchOnce, NothingThere, readAgainAfter } from './fetch.ts'
 import type { Identity } from './identity.ts'
-import { LeaseBook } from './lease-book.ts'
+import { LeaseBook, type LeaseNote } from './lease-book.ts'
 
-/** Something fetched before, by an agent that handed it over; instants in ms. */
-export type Primed = { readonly fetched: Fetched; readonly fetchedAtMs: number; readonly nextAtMs: number }
+/** Something fetched before, by an agent before this one; instants in ms. */
+export type Primed = {
+  readonly fetched: Fetched
+  readonly fetchedAtMs: number
+  readonly nextAtMs: number
+  /** null for what has no lease, or one without end. */
+  readonly lease: LeaseNote | null
+}
 
 export type DependencyOptions = {
   readonly query: Query
@@ -30,6 +36,8 @@ export type DependencyOptions = {
   /** Further tries after a failure before it counts as failed. */
   readonly retriesMax: number
   readonly onChange: () => void
+  /** What `primed` says is another. */
+  readonly onKept: () => void
   /** There is nothing at `path`; a notice may say when there is. */
   readonly onAbsent: () => void
   readonly onFailed: (error: unknown) => void
@@ -85,7 +93,8 @@ export class Dependency {
   }
 
   get isLeased(): boolean {
-    return (this.#fetched?.envelope.leaseId ?? '') !== ''
+    const fetched = this.#fetched ?? this.#options.primed?.fetched
+    return (fetched?.envelope.leaseId ?? '') !== ''
   }
 
   /** It holds a lease that ends with this token. */
@@ -106,7 +115,9 @@ export class Dependency {
   /** What an agent after this one needs to go on. */
   get primed(): Primed | null {
     const fetched = this.#fetched
-    return fetched === null ? null : { fetched, fetchedAtMs: this.#fetchedAtMs, nextAtMs: this.#nextAtMs }
+    if (fetched === null) return this.#options.primed
+    const lease = this.#leases.note(this.#options.identity())
+    return { fetched, fetchedAtMs: this.#fetchedAtMs, nextAtMs: this.#nextAtMs, lease }
   }
 
   /** Reads again now: it changed, or there is a new token. */
@@ -181,6 +192,7 @@ export class Dependency {
     try {
       await revokeLease(identity().client, leaseId, { signal: this.#abort.signal })
       this.#leases.dropSuperseded()
+      this.#options.onKept()
     } catch (error) {
       world.log.warn(`${this.text}: a lease that is no more in use stays until its end: ${messageOf(error)}`)
     }
@@ -191,17 +203,18 @@ export class Dependency {
     return AbortSignal.any([this.#wake.signal, this.#abort.signal])
   }
 
-  async #goOn({ fetched, fetchedAtMs, nextAtMs }: Primed): Promise<void> {
+  async #goOn({ fetched, fetchedAtMs, nextAtMs, lease }: Primed): Promise<void> {
     const { world, identity } = this.#options
-    const { leaseId, leaseDuration, renewable } = fetched.envelope
-    const endsAtMs = Math.max(fetchedAtMs + leaseDuration * 1000, renewable ? nextAtMs : 0)
+    const { leaseId, leaseDuration } = fetched.envelope
     const wake = this.#newWake()
     this.#fetchedAtMs = fetchedAtMs
     // Its owner doesn't know of it yet.
     await Promise.resolve()
-    if (leaseId !== '' && leaseDuration > 0 && endsAtMs <= world.clock.now()) return
-    this.#note(fetched, identity(), endsAtMs)
+    if (lease !== null && lease.endsAtMs <= world.clock.now()) return
+    if (lease !== null) this.#leases.tookOver(leaseId, leaseDuration * 1000, lease, identity())
     this.#take(fetched)
+    // Its successor was due already.
+    if (lease?.isOrphaned === true) return
     await this.#waitForNext(fetched, wake, nextAtMs)
   }
 
@@ -241,6 +254,7 @@ export class Dependency {
     this.#shape = shape
     // The old envelope stays when nothing changed: what was derived from it stays valid.
     if (isNew) this.#fetched = fetched
+    this.#options.onKept()
     if (isNew) this.#options.onChange()
   }
 
@@ -254,11 +268,12 @@ export class Dependency {
     this.#nextAtMs = this.#leases.endsAtMs
     await keepAlive(world, {
       lifetime: { ttlSeconds: envelope.leaseDuration, isRenewable: true },
-      grantedAtMs: this.#fetchedAtMs,
+      grantedAtMs: this.#leases.grantEndsAtMs - envelope.leaseDuration * 1000,
       renew: async (increment, signal) => renewLease(identity().client, envelope.leaseId, increment, { signal }),
       onRenewed: ({ ttlSeconds }) => {
         this.#leases.renewed(world.clock.now() + ttlSeconds * 1000)
         this.#nextAtMs = this.#leases.endsAtMs
+        this.#options.onKept()
       },
       // A server that is away for a while, or a policy without renewal, is no reason for another lease.
       onRetry: (error, waitMs) => {

@@ -3,6 +3,16 @@ import { type Identity, isSameIdentity } from './identity.ts'
 
 type Lease = { readonly id: string; endsAtMs: number; readonly owner: Identity; readonly ttlMs: number }
 
+/** What is known of a source's leases, for an agent that goes on with them; instants in ms. */
+export type LeaseNote = {
+  /** The current one's end. */
+  readonly endsAtMs: number
+  /** It ends with a token that has a successor already. */
+  readonly isOrphaned: boolean
+  /** The one before, while it lives. */
+  readonly before: { readonly id: string; readonly endsAtMs: number } | null
+}
+
 const longestMarginMs = 300_000
 
 /**
@@ -22,6 +32,23 @@ export class LeaseBook {
   took(id: string, ttlMs: number, endsAtMs: number, owner: Identity): void {
     if (this.#current !== null && this.#current.id !== id && this.#lives(this.#current)) this.#previous = this.#current
     this.#current = { id, endsAtMs, owner, ttlMs }
+  }
+
+  /** Goes on with what was noted; `id` and `ttlMs` are those of the current one. */
+  tookOver(id: string, ttlMs: number, { endsAtMs, before }: LeaseNote, owner: Identity): void {
+    this.#current = { id, endsAtMs, owner, ttlMs }
+    this.#previous = before === null ? null : { ...before, owner, ttlMs }
+  }
+
+  /** null where there is none. */
+  note(identity: Identity): LeaseNote | null {
+    if (this.#current === null) return null
+    const isOrphaned = !this.isOwnedBy(identity)
+    return {
+      endsAtMs: isOrphaned ? this.endsAtMs : this.#current.endsAtMs,
+      isOrphaned,
+      before: this.superseded,
+    }
   }
 
   renewed(endsAtMs: number): void {

@@ -34,6 +34,8 @@ export type ObtainerOptions = {
   readonly primed?: ReadonlyMap<string, Primed>
   /** The paths that are read now, those too where nothing is yet: what change notices are wanted for. */
   readonly onPaths?: (paths: ReadonlySet<string>) => void
+  /** What `held` says is another. */
+  readonly onKept?: () => void
 }
 
 export type Order = {
@@ -54,6 +56,7 @@ type Job = {
 }
 
 const unknownEnd = (): null => null
+const unheard = (): void => undefined
 const nothingToDo = async (): Promise<void> => undefined
 
 /**
@@ -116,10 +119,12 @@ export class Obtainer {
     this.#schedule()
   }
 
-  /** All that is held now, by query text, for an agent that goes on with it. */
-  held(): ReadonlyMap<string, Primed> {
-    const held = new Map<string, Primed>()
-    for (const [text, { primed }] of this.#dependencies) if (primed !== null) held.set(text, primed)
+  /** All that is held now, by query text, for an agent that goes on with it; or only what was made by asking. */
+  held(what: 'all' | 'made'): ReadonlyMap<string, Primed> {
+    const held = new Map(this.#primed)
+    for (const [text, { primed, isMade }] of this.#dependencies) {
+      if (primed !== null && (what === 'all' || isMade)) held.set(text, primed)
+    }
     return held
   }
 
@@ -220,6 +225,7 @@ export class Obtainer {
       retriesMax,
       onTokenInvalid,
       onChange: () => this.#onChange(text),
+      onKept: this.#options.onKept ?? unheard,
       onAbsent: () => this.#tellPaths(),
       onFailed: error => {
         for (const job of this.#jobs) if (job.uses.has(text)) job.order.onFailed(error)
