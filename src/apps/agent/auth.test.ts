@@ -221,3 +221,23 @@ test('a token that is to live longer is renewed, and where that is not enough an
   assert.deepEqual(run.tokens, ['t1', 't2'])
   await run.end()
 })
+
+test('a login that fails is tried again before the token that is held has ended, and each half a minute after that', async t => {
+  let isFailing = false
+  const run = start(t, [login('t1'), ...Array.from({ length: 40 }, () => refused(502, 'bad gateway'))], {
+    renewal: () => (isFailing ? refused(502, 'bad gateway') : login('t1')),
+  })
+  await run.advance(0)
+  isFailing = true
+  // The token ends after an hour; the wait would have grown to five minutes before.
+  let atMs = 0
+  const triesIn = async (untilMs: number): Promise<number> => {
+    const before = run.logins()
+    for (; atMs < untilMs; atMs += 1000) await run.advance(1000)
+    return run.logins() - before
+  }
+  await triesIn(3_600_000)
+  const tries = await triesIn(3_720_000)
+  assert.ok(tries >= 4 && tries <= 6, `${tries} logins in two minutes without a token`)
+  await run.end()
+})

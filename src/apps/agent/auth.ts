@@ -45,6 +45,8 @@ type Mine = { -readonly [K in keyof Held]: Held[K] } & {
 }
 
 const shortLifeMs = 1000
+/** The longest wait without a token that works, unless the login was refused. */
+const longestBlindMs = 30_000
 
 /** The agent can't log in, and must not try on: `message` goes to the termination message. */
 export class LoginRefused extends Error {
@@ -123,7 +125,7 @@ export class AuthLoop {
       } catch (error) {
         if (signal.aborted) return
         if (error instanceof LoginRefused || method.exitOnErr) throw error
-        const backoffMs = waitMs * (1 - 0.25 * world.entropy.fraction())
+        const backoffMs = Math.min(waitMs * (1 - 0.25 * world.entropy.fraction()), this.#patienceMs(error))
         world.log.error('error authenticating', { error, backoff: `${(backoffMs / 1000).toFixed(2)}s` })
         waitMs = Math.min(waitMs * 2, method.maxBackoff * 1000)
         await serverReturn.wait(backoffMs, error, signal)
@@ -151,6 +153,14 @@ export class AuthLoop {
     if (because === 'gone') held.expiresAtMs = world.clock.now()
     world.log.info('the token ends; logging in again', { because })
     return handedOver === null && because !== 'short' ? world.clock.monotonic() - sinceMs : Number.MAX_SAFE_INTEGER
+  }
+
+  // A server that fails may recover at any time: the next try comes before the token that is held has ended. One that
+  // refuses is spared, and one that is away is told of by `serverReturn`.
+  #patienceMs(error: unknown): number {
+    if (!(error instanceof ApiError) || isRefusal(error)) return Number.POSITIVE_INFINITY
+    const endsAtMs = this.#held === null ? 0 : (this.#held.expiresAtMs ?? Number.POSITIVE_INFINITY)
+    return Math.max(longestBlindMs, (endsAtMs - this.#options.world.clock.now()) / 2)
   }
 
   #tell(): void {
@@ -183,7 +193,7 @@ export class AuthLoop {
       const expiresAtMs = ttlSeconds > 0 ? clock.now() + ttlSeconds * 1000 : null
       return mine({ token: auth.clientToken, expiresAtMs, isRenewable }, ttlSeconds * 1000)
     } catch (error) {
-      if (!(error instanceof ApiError) || (error.status !== 400 && error.status !== 403)) {
+      if (!(error instanceof ApiError) || !isRefusal(error)) {
         this.#refusals = 0
         throw error
       }
@@ -225,6 +235,8 @@ const mine = ({ token, expiresAtMs, isRenewable }: Held, grantedMs: number): Min
   grantedMs,
   ending: new AbortController(),
 })
+
+const isRefusal = ({ status }: ApiError): boolean => status === 400 || status === 403
 
 const endsAfter = ({ expiresAtMs }: Held, atMs: number): boolean => expiresAtMs === null || expiresAtMs > atMs
 
