@@ -2,11 +2,13 @@ import { backoffMs } from '#ground/base/retry.ts'
 import type { Seconds } from '#ground/base/clock.ts'
 import type { World } from '#ground/base/world.ts'
 import { canonicalJson } from '#ground/text/json.ts'
-import { isLeaseGone, isTokenGone } from '#client/api-error.ts'
+import { ApiError, isLeaseGone, isTokenGone } from '#client/api-error.ts'
+import { lookupLease } from '#client/calls/leases.ts'
 import { renewLease, revokeLease } from '#client/calls/token.ts'
-import { keepAlive } from '#client/lifetime.ts'
+import { keepAlive, type Lifetime } from '#client/lifetime.ts'
 import type { KvMounts } from '#client/calls/kv-mounts.ts'
 import { isAway, type ServerReturn } from '#client/server-return.ts'
+import { wholeOf } from '#protocol/members.ts'
 import { type Query, queryText } from '#delivery/functions/query.ts'
 import { type Fetched, fetchOnce, NothingThere, readAgainAfter } from './fetch.ts'
 import type { Identity } from './identity.ts'
@@ -170,6 +172,10 @@ export class Dependency {
     const { clock } = world
     for (let old = this.#leases.superseded; old !== null; old = this.#leases.superseded) {
       if (this.#abort.signal.aborted) return
+      if (!old.isSure) {
+        await this.#findEnd(old)
+        continue
+      }
       if (old.endsAtMs + this.#leases.marginMs / 10 >= this.#leases.endsAtMs) {
         await this.#giveBack(old.id)
         break
@@ -184,6 +190,18 @@ export class Dependency {
     const patience = new AbortController()
     using _ = clock.after(Math.max(0, patienceMs), () => patience.abort())
     await outlive(grantEndsAtMs + marginMs, AbortSignal.any([this.#abort.signal, patience.signal]))
+  }
+
+  /** Where the server doesn't tell, the latest that is possible counts. */
+  async #findEnd({ id, endsAtMs }: { readonly id: string; readonly endsAtMs: number }): Promise<void> {
+    const { world, identity } = this.#options
+    try {
+      const { data } = await lookupLease(identity().client, id, { signal: this.#abort.signal })
+      const ttlSeconds = wholeOf(data, 'ttl')
+      this.#leases.supersededEnds(ttlSeconds > 0 ? world.clock.now() + ttlSeconds * 1000 : endsAtMs)
+    } catch (error) {
+      this.#leases.supersededEnds(isLeaseGone(error) ? world.clock.now() : endsAtMs)
+    }
   }
 
   // Its consumer changed over some time ago; a policy needn't allow this.
@@ -258,8 +276,17 @@ export class Dependency {
     if (isNew) this.#options.onChange()
   }
 
+  async #renew(leaseId: string, increment: number, signal: AbortSignal): Promise<Lifetime> {
+    try {
+      return await renewLease(this.#options.identity().client, leaseId, increment, { signal })
+    } catch (error) {
+      if (!isAnswer(error)) this.#leases.renewedPerhaps()
+      throw error
+    }
+  }
+
   async #waitForNext({ envelope }: Fetched, wake: AbortSignal, nextAtMs: number): Promise<void> {
-    const { world, identity, onTokenInvalid } = this.#options
+    const { world, onTokenInvalid } = this.#options
     if (envelope.leaseId === '' || !envelope.renewable) {
       this.#nextAtMs = nextAtMs
       await sleep(world, Math.max(0, nextAtMs - world.clock.now()), wake)
@@ -269,7 +296,7 @@ export class Dependency {
     await keepAlive(world, {
       lifetime: { ttlSeconds: envelope.leaseDuration, isRenewable: true },
       grantedAtMs: this.#leases.grantEndsAtMs - envelope.leaseDuration * 1000,
-      renew: async (increment, signal) => renewLease(identity().client, envelope.leaseId, increment, { signal }),
+      renew: (increment, signal) => this.#renew(envelope.leaseId, increment, signal),
       onRenewed: ({ ttlSeconds }) => {
         this.#leases.renewed(world.clock.now() + ttlSeconds * 1000)
         this.#nextAtMs = this.#leases.endsAtMs
@@ -291,6 +318,9 @@ export class Dependency {
     })
   }
 }
+
+// The server's no is an answer; what is not may have been a renewal all the same.
+const isAnswer = (error: unknown): boolean => error instanceof ApiError && error.status < 500
 
 async function sleep(world: World, ms: number, signal: AbortSignal): Promise<void> {
   try {

@@ -175,3 +175,36 @@ test('a lease that can not be replaced is a failure only once it ended, and is a
   assert.deepEqual(run.texts, ['u1', 'u2'])
   await run.obtainer.close()
 })
+
+for (const [rule, lookup, thirdAfterMs] of [
+  ['ends when the server says', { status: 200, body: '{"data":{"ttl":100}}' }, 100_000],
+  ['is gone when the server does not know it', { status: 400, body: '{"errors":["invalid lease"]}' }, 0],
+] as const) {
+  test(`a lease whose renewals got no answer may be one: before a third is made, it ${rule}`, async () => {
+    let isLost = false
+    let leases = 0
+    const run = start(
+      ({ target }) => {
+        if (target.includes('lookup')) return lookup
+        if (target.includes('renew')) return isLost ? { error: 'connection reset' } : renewed
+        return leaseOf(++leases)
+      },
+      [withUser],
+    )
+    const clientOf = (text: string) => run.client.with({ token: new Secret(text), maxRetries: 0 })
+    run.obtainer.setClient(clientOf('t1'))
+    await run.advance(10)
+    isLost = true
+    for (let atMs = 0; run.texts.length < 2 && atMs < 3_600_000; atMs += 1000) await run.advance(1000)
+    isLost = false
+    await run.advance(1000)
+    assert.deepEqual(run.texts, ['u1', 'u2'])
+    run.obtainer.setClient(clientOf('t2'))
+    await run.advance(0)
+    if (thirdAfterMs > 0) await run.advance(thirdAfterMs - 2000)
+    assert.equal(leases, thirdAfterMs > 0 ? 2 : 3)
+    await run.advance(3000)
+    assert.deepEqual(run.texts, ['u1', 'u2', 'u3'])
+    await run.obtainer.close()
+  })
+}
