@@ -92,6 +92,13 @@ class Witness {
     assert.ok(lateMs <= reactionMs, this.#tell(`${this.names.at(-1)} was dead for ${lateMs} ms longer than needed`))
   }
 
+  /** As an operator does in an incident. */
+  async revokeAll(): Promise<void> {
+    for (const id of await this.living()) {
+      await this.#server.ask('PUT', 'sys/leases/revoke', { body: { lease_id: id, sync: true } })
+    }
+  }
+
   /** Leases of the pod that have not ended. */
   async living(): Promise<string[]> {
     const { leases } = this.#server.house
@@ -157,11 +164,13 @@ export async function liveThrough(seed: number, days: number): Promise<Days> {
     look()
     const { event, lastsMs } = weather.next()
     past.push(`${event} for ${hours(lastsMs)} at ${hours(weather.clock.now() - startMs)}`)
-    const pod = pods[entropy.below(pods.length)]!
+    const i = entropy.below(pods.length)
+    const pod = pods[i]!
     await weather.happen(event, lastsMs, {
       revokeToken: async () => {
         await server.ask('POST', 'auth/token/revoke-accessor', { body: { accessor: pod.accessors.at(-1) ?? '' } })
       },
+      revokeLeases: () => witnesses[i]!.revokeAll(),
       killAgent: awayMs => pod.kill(awayMs),
     })
   }

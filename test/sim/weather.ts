@@ -15,11 +15,13 @@ export type Event =
   | 'database down'
   | 'database hangs'
   | 'token revoked'
+  | 'lease revoked'
   | 'agent killed'
 
 /** What befalls one of the pods. */
 export type Mishap = {
   revokeToken(): Promise<void>
+  revokeLeases(): Promise<void>
   /** Another agent is started after so long. */
   killAgent(awayMs: number): Promise<void>
 }
@@ -35,6 +37,7 @@ const lengths: Readonly<Record<Event, readonly [number, number]>> = {
   'database down': [10 * minuteMs, 20 * minuteMs],
   'database hangs': [minuteMs, 5 * minuteMs],
   'token revoked': [0, 0],
+  'lease revoked': [0, 0],
   'agent killed': [400, 20_000],
 }
 /** Hours of nothing but probes teach little: they are half as frequent as the rest. */
@@ -99,6 +102,11 @@ export class Weather {
       await mishap.revokeToken()
       return this.#hangUp()
     }
+    if (event === 'lease revoked') {
+      await mishap.revokeLeases()
+      // Before time goes on, who was told waits for something.
+      return new Promise(resolve => void setImmediate(resolve))
+    }
     this.#isCalm = false
     const hang = Promise.withResolvers<void>()
     if (event === 'agent killed') await mishap.killAgent(lastsMs)
@@ -120,23 +128,29 @@ export class Weather {
     this.#changedAtMs = this.clock.now()
   }
 
-  /** Notices of nothing: a connection tells by its end that the server or the token went. */
+  /** What the server's hub tells; a connection tells by its end that the server or the token went. */
   readonly notices: OpenNotices = async client => {
     if (this.#isDown || this.#server.node.house === null) throw refused()
     const { status } = await this.#server.ask('GET', 'auth/token/lookup-self', {
       token: client.token?.reveal('asking about it') ?? null,
     })
     if (status !== 200) return null
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#sockets.add(resolve)
+    const { notices } = this.#server.house
+    const ended = new AbortController()
+    const hangUp = (): void => ended.abort()
+    this.#sockets.add(hangUp)
+    let watched = new Set<string>()
     return {
-      send: () => undefined,
-      async *messages(signal) {
-        signal.addEventListener('abort', () => resolve(), { once: true })
-        await promise
-        yield* []
+      send(text) {
+        watched = new Set((JSON.parse(text) as { watch: string[] }).watch)
       },
-      [Symbol.dispose]: () => void this.#sockets.delete(resolve),
+      async *messages(signal) {
+        using subscription = notices.subscribe(watched)
+        for await (const notice of subscription.read(AbortSignal.any([signal, ended.signal]))) {
+          yield JSON.stringify(notice)
+        }
+      },
+      [Symbol.dispose]: () => void this.#sockets.delete(hangUp),
     }
   }
 

@@ -157,7 +157,7 @@ export class Agent {
       env,
       staticInterval: templateConfig.staticSecretRenderInterval,
       retriesMax: vault.numRetries,
-      onTokenInvalid: () => this.#auth.tokenInvalid(),
+      onTokenInvalid: token => this.#auth.tokenInvalid(token),
       ...(this.#options.handover !== null && { primed: this.#options.handover.fetched }),
       onPaths: paths => this.#pushed?.watch(paths),
       onKept: () => this.#keep(),

@@ -17,6 +17,16 @@ const login = (token: string, ttl = 3600): ScriptedAnswer => ({
 const refused = (status: number, text: string): ScriptedAnswer => ({ status, body: `{"errors":["${text}"]}` })
 const isLogin = (request: SentRequest): boolean => request.target === '/v1/auth/kubernetes/login'
 
+const kubernetesMethod = {
+  type: 'kubernetes',
+  mountPath: 'auth/kubernetes',
+  role: 'app',
+  namespace: null,
+  minBackoff: seconds(1),
+  maxBackoff: seconds(300),
+  exitOnErr: false,
+} as const
+
 /** A loop whose kubernetes logins are answered in order, the last answer for ever; renewals by `renew`. */
 function start(
   t: TestContext,
@@ -36,23 +46,16 @@ function start(
     isLogin(request) ? logins[Math.min(count++, logins.length - 1)]! : (renewal?.() ?? renew ?? login('t1')),
   )
   const tokens: string[] = []
+  let held = new Secret('none')
   const loop = new AuthLoop({
     world: scripted.world,
     client: scripted.client.with({ maxRetries: 0 }),
-    method: {
-      type: 'kubernetes',
-      mountPath: 'auth/kubernetes',
-      role: 'app',
-      tokenPath,
-      namespace: null,
-      minBackoff: seconds(1),
-      maxBackoff: seconds(300),
-      exitOnErr: false,
-    },
+    method: { ...kubernetesMethod, tokenPath },
     serverReturn: new ServerReturn(scripted.world, scripted.client),
     refusalsMax: null,
     handedOver: null,
     onToken: async ({ token }) => {
+      held = token
       tokens.push(token.reveal('a test'))
     },
     onRenewed: () => undefined,
@@ -81,11 +84,12 @@ function start(
     await clock.advance(ms)
     await settled()
   }
-  const end = async (): Promise<void> => {
+  const end = (): Promise<void> => {
     stop.abort()
-    await done
+    return done
   }
-  return { loop, tokens, state, advance, end, logins: () => scripted.sent.filter(isLogin).length, sent: scripted.sent }
+  const { sent } = scripted
+  return { loop, tokens, held: () => held, state, advance, end, logins: () => sent.filter(isLogin).length, sent }
 }
 
 test('three refusals in a row end an agent that was to end after its login, and the reason says where to look', async t => {
@@ -148,7 +152,10 @@ test('exit_on_err ends with the first failure', async t => {
 test('a token that is refused is replaced by another login at once', async t => {
   const run = start(t, [login('t1'), login('t2')])
   await run.advance(5000)
-  run.loop.tokenInvalid()
+  run.loop.tokenInvalid(new Secret('t0'))
+  await run.advance(1000)
+  assert.deepEqual(run.tokens, ['t1'], 'a late answer about the token before says nothing of this one')
+  run.loop.tokenInvalid(run.held())
   await run.advance(0)
   assert.deepEqual(run.tokens, ['t1', 't2'])
   await run.end()

@@ -8,7 +8,7 @@ import { keepAlive } from '#client/lifetime.ts'
 import { kubernetesLogin } from '#client/login/kubernetes.ts'
 import { authOf, lifetimeOf, type LoginMethod } from '#client/login/login.ts'
 import { tokenFileLogin } from '#client/login/token-file.ts'
-import type { ServerReturn } from '#client/server-return.ts'
+import { isAway, type ServerReturn } from '#client/server-return.ts'
 import type { MethodStanza } from '#delivery/agent-config/config.ts'
 
 export type AuthOptions = {
@@ -83,8 +83,9 @@ export class AuthLoop {
   }
 
   /** A reader was told that the token is unknown: log in again now. */
-  tokenInvalid(): void {
-    this.#held?.ending.abort('gone')
+  tokenInvalid(token: Secret | null): void {
+    // The answer may be late, and the token have a successor.
+    if (this.#held?.token === token) this.#held?.ending.abort('gone')
   }
 
   /** Something hints at the end of the token: renewing tells, since leases are seldom asked about. */
@@ -158,7 +159,7 @@ export class AuthLoop {
   // A server that fails may recover at any time: the next try comes before the token that is held has ended. One that
   // refuses is spared, and one that is away is told of by `serverReturn`.
   #patienceMs(error: unknown): number {
-    if (!(error instanceof ApiError) || isRefusal(error)) return Number.POSITIVE_INFINITY
+    if (!(error instanceof ApiError) || isRefusal(error) || isAway(error)) return Number.POSITIVE_INFINITY
     const endsAtMs = this.#held === null ? 0 : (this.#held.expiresAtMs ?? Number.POSITIVE_INFINITY)
     return Math.max(longestBlindMs, (endsAtMs - this.#options.world.clock.now()) / 2)
   }

@@ -1,5 +1,6 @@
 import { backoffMs } from '#ground/base/retry.ts'
 import type { Seconds } from '#ground/base/clock.ts'
+import type { Secret } from '#ground/base/secret.ts'
 import type { World } from '#ground/base/world.ts'
 import { canonicalJson } from '#ground/text/json.ts'
 import { ApiError, isLeaseGone, isTokenGone } from '#client/api-error.ts'
@@ -43,8 +44,8 @@ export type DependencyOptions = {
   /** There is nothing at `path`; a notice may say when there is. */
   readonly onAbsent: () => void
   readonly onFailed: (error: unknown) => void
-  /** The server doesn't know the token: waiting helps nobody. */
-  readonly onTokenInvalid: () => void
+  /** The server doesn't know this token: waiting helps nobody. */
+  readonly onTokenInvalid: (token: Secret | null) => void
 }
 
 const firstRetryMs = 250
@@ -89,6 +90,11 @@ export class Dependency {
     return this.#fetched?.fullPath ?? this.#absentAt
   }
 
+  /** null without a lease. Notices name it when it is gone. */
+  get leaseId(): string | null {
+    return this.#fetched?.envelope.leaseId || null
+  }
+
   /** When it is read again at the latest, ms. */
   get nextAtMs(): number {
     return this.#nextAtMs
@@ -128,6 +134,12 @@ export class Dependency {
     this.#wake?.abort()
   }
 
+  /** The server says that the lease in use is gone. */
+  leaseEnded(): void {
+    this.#leases.lost()
+    this.poke()
+  }
+
   async stop(): Promise<void> {
     this.#abort.abort()
     this.#wake?.abort()
@@ -141,8 +153,8 @@ export class Dependency {
       await this.#makeRoom()
       // Made before the request: a poke while it runs must not be lost.
       const wake = this.#newWake()
+      const owner = identity()
       try {
-        const owner = identity()
         const fetched = await fetchOnce(owner.client, this.query, mounts, this.#abort.signal)
         this.#failures = 0
         this.#fetchedAtMs = world.clock.now()
@@ -153,7 +165,7 @@ export class Dependency {
         await this.#waitForNext(fetched, wake, world.clock.now() + waitMs)
       } catch (error) {
         if (this.#abort.signal.aborted) return
-        await this.#afterFailure(error, wake)
+        await this.#afterFailure(error, owner, wake)
       }
     }
   }
@@ -238,14 +250,14 @@ export class Dependency {
 
   // After the last try it waits to be poked: by a new token, a change, or its owner's own patience. What works still is
   // no failure; a lease that works no more is tried for on and on.
-  async #afterFailure(error: unknown, wake: AbortSignal): Promise<void> {
+  async #afterFailure(error: unknown, owner: Identity, wake: AbortSignal): Promise<void> {
     const { world, retriesMax, serverReturn, onAbsent, onFailed, onTokenInvalid } = this.#options
     if (!this.#leases.isAlive || this.#failures < retriesMax) this.#failures++
     if (error instanceof NothingThere && this.#absentAt !== error.path) {
       this.#absentAt = error.path
       onAbsent()
     }
-    if (isTokenGone(error)) onTokenInvalid()
+    if (isTokenGone(error)) onTokenInvalid(owner.client.token)
     if (this.#failures === retriesMax + 1) {
       onFailed(new Error(`${this.text}: ${messageOf(error)} (exceeded maximum retries)`, { cause: error }))
     }
@@ -277,16 +289,18 @@ export class Dependency {
   }
 
   async #renew(leaseId: string, increment: number, signal: AbortSignal): Promise<Lifetime> {
+    const { client } = this.#options.identity()
     try {
-      return await renewLease(this.#options.identity().client, leaseId, increment, { signal })
+      return await renewLease(client, leaseId, increment, { signal })
     } catch (error) {
+      if (isTokenGone(error)) this.#options.onTokenInvalid(client.token)
       if (!isAnswer(error)) this.#leases.renewedPerhaps()
       throw error
     }
   }
 
   async #waitForNext({ envelope }: Fetched, wake: AbortSignal, nextAtMs: number): Promise<void> {
-    const { world, onTokenInvalid } = this.#options
+    const { world } = this.#options
     if (envelope.leaseId === '' || !envelope.renewable) {
       this.#nextAtMs = nextAtMs
       await sleep(world, Math.max(0, nextAtMs - world.clock.now()), wake)
@@ -304,7 +318,6 @@ export class Dependency {
       },
       // A server that is away for a while, or a policy without renewal, is no reason for another lease.
       onRetry: (error, waitMs) => {
-        if (isTokenGone(error)) onTokenInvalid()
         world.log.warn(
           `${this.text}: the lease was not renewed: ${messageOf(error)} (again after "${Math.round(waitMs)}ms")`,
         )

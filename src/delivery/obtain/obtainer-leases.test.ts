@@ -208,3 +208,21 @@ for (const [rule, lookup, thirdAfterMs] of [
     await run.obtainer.close()
   })
 }
+
+test("a lease of which a notice says that it is gone is replaced at once, and another pod's changes nothing", async () => {
+  let leases = 0
+  const watched: string[] = []
+  const run = start(({ target }) => (target.includes('renew') ? renewed : leaseOf(++leases)), [withUser], {
+    onPaths: paths => void watched.splice(0, Infinity, ...paths),
+  })
+  await run.advance(10)
+  assert.deepEqual(watched, ['database/creds/app', 'database/creds/app/1'])
+  run.obtainer.changed('database/creds/app/7')
+  await run.advance(10)
+  assert.deepEqual(run.texts, ['u1'])
+  run.obtainer.changed('database/creds/app/1')
+  await run.advance(10)
+  assert.deepEqual(run.texts, ['u1', 'u2'])
+  assert.deepEqual(watched, ['database/creds/app', 'database/creds/app/2'])
+  await run.obtainer.close()
+})
