@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { seconds } from '#ground/base/clock.ts'
 import { Gate } from '#ground/base/queue.ts'
 import { backoffMs } from '#ground/base/retry.ts'
 import type { World } from '#ground/base/world.ts'
@@ -40,6 +41,12 @@ export type AgentOptions = {
 
 /** Login answers 400 or 403 so many times in a row before an init container gives up. */
 const refusalsMax = 3
+
+/**
+ * A token that is revoked so shortly before the agent is told to end was revoked by the hook that vault-k8s gives a pod:
+ * what the agent has made since, because it noticed, is nobody's. ms.
+ */
+const hookMs = 10_000
 
 /** How the agent ended: 0 or 1, and for 1 why. */
 export type AgentEnd = { readonly code: 0 } | { readonly code: 1; readonly error: unknown }
@@ -105,14 +112,19 @@ export class Agent {
       if (!this.#signal.aborted) this.#fail(error)
     } finally {
       await this.#obtainer?.close()
-      const { config, exitAfterAuth } = this.#options
       await this.#estate?.settled()
-      if (config.revokeOnShutdown && !exitAfterAuth) {
-        await this.#estate?.forget()
-        await this.#farewell.revoke(config.revokeGrace)
-      }
+      await this.#sayFarewell()
     }
     return this.#end
+  }
+
+  async #sayFarewell(): Promise<void> {
+    const { config, exitAfterAuth, world } = this.#options
+    const { goneAtMs } = this.#auth
+    const isHooked = goneAtMs !== null && world.clock.now() - goneAtMs < hookMs
+    if (exitAfterAuth || !(config.revokeOnShutdown || isHooked)) return
+    await this.#estate?.forget()
+    await this.#farewell.revoke(isHooked ? seconds(0) : config.revokeGrace)
   }
 
   #fail(error: unknown): void {

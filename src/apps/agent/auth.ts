@@ -72,6 +72,7 @@ export class AuthLoop {
   readonly #outliving = new Gate(1)
   #refusals = 0
   #held: Mine | null = null
+  #goneAtMs: number | null = null
   #handedOver: Held | null
   /** Told at each new token. */
   #changed = Promise.withResolvers<void>()
@@ -80,6 +81,11 @@ export class AuthLoop {
     this.#options = options
     this.#handedOver = options.handedOver
     this.#method = options.login ?? loginMethod(options.method)
+  }
+
+  /** When a token was last found to be known to nobody; null = never. */
+  get goneAtMs(): number | null {
+    return this.#goneAtMs
   }
 
   /** A reader was told that the token is unknown: log in again now. */
@@ -151,7 +157,7 @@ export class AuthLoop {
     )
     if (signal.aborted) return Number.MAX_SAFE_INTEGER
     const because = held.ending.signal.aborted ? (held.ending.signal.reason as string) : end
-    if (because === 'gone') held.expiresAtMs = world.clock.now()
+    if (because === 'gone') this.#goneAtMs = held.expiresAtMs = world.clock.now()
     world.log.info('the token ends; logging in again', { because })
     return handedOver === null && because !== 'short' ? world.clock.monotonic() - sinceMs : Number.MAX_SAFE_INTEGER
   }
