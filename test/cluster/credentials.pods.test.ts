@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { build } from 'esbuild'
 import { Client } from 'pg'
+import { parse } from 'yaml'
 import { type Postgres, startPostgres } from '../databases/postgres.ts'
 import { AccountWatch } from './account-watch.ts'
 import { type Cluster, nodeIp, startCluster } from './node.ts'
@@ -12,6 +14,7 @@ import { type Annotations, buildImage, cofferImage, deployment, Person } from '.
 // Pods whose accounts in a real PostgreSQL live for seconds: they log in all the time, and must always be let in.
 
 const postgresPort = 5432
+const urlForPods = `postgresql://{{username}}:{{password}}@${nodeIp}:${postgresPort}/postgres?sslmode=disable`
 const replicas = 3
 /** Between one kill and the next. */
 const quietMs = 40_000
@@ -39,12 +42,12 @@ before(async () => {
   person = new Person({ KUBECONFIG: cluster.kubeconfig, COFFER_ADDR: 'kube://coffer/coffer' })
   await person.run(['setup', 'kubernetes', `-image=${cofferImage}`, `-keys-out=${join(person.home, 'keys')}`])
   await person.run(['login', '-method=kubernetes'])
-  await person.run(['secrets', 'enable', 'database'])
+  await person.run(['secrets', 'enable', '-path=soak', 'database'])
   await person.run([
     'write',
-    'database/config/app',
+    'soak/config/app',
     'plugin_name=postgresql-database-plugin',
-    `connection_url=postgresql://{{username}}:{{password}}@${nodeIp}:${postgresPort}/postgres?sslmode=disable`,
+    `connection_url=${urlForPods}`,
     `username=${postgres.username}`,
     `password=${postgres.password}`,
     'allowed_roles=*',
@@ -60,7 +63,7 @@ after(async () => {
 const creation = `CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'`
 
 const writeRole = (name: string, ...ttls: string[]): Promise<unknown> =>
-  person.run(['write', `database/roles/${name}`, 'db_name=app', `creation_statements=${creation}`, ...ttls])
+  person.run(['write', `soak/roles/${name}`, 'db_name=app', `creation_statements=${creation}`, ...ttls])
 
 const annotated = (role: string, path: string): Annotations => ({
   'vault.hashicorp.com/agent-inject': 'true',
@@ -82,7 +85,7 @@ const loginDeployment: object = {
       metadata: {
         labels: { app: 'app' },
         annotations: {
-          ...annotated('app', 'database/creds/short'),
+          ...annotated('app', 'soak/creds/short'),
           'vault.hashicorp.com/agent-revoke-on-shutdown': 'true',
         },
       },
@@ -141,15 +144,85 @@ async function ended(namespace: string, app: string): Promise<void> {
 const kill = (what: 'server' | 'agent'): Promise<unknown> =>
   cluster.exec(['sh', '-c', `pkill -9 -f "[/]app/coffer.cjs ${what}"`])
 
+const guide = readFileSync(join(import.meta.dirname, '../../docs/guides/dynamic-secrets.md'), 'utf8')
+const sectionOf = (title: string): string => guide.split(/^(?=## )/m).find(one => one.startsWith(`## ${title}\n`))!
+const shownIn = (section: string, language: string): string =>
+  new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``).exec(section)![1]!
+
+type Manifest = { spec: { replicas: number; template: { spec: { containers: object[] } } } }
+
+/** The guide's Deployment, with an image that is there. */
+function guidesDeployment(): Manifest {
+  const manifest = parse(shownIn(sectionOf('In a pod'), 'yaml')) as Manifest
+  const [container] = manifest.spec.template.spec.containers
+  Object.assign(container!, {
+    image: cofferImage,
+    imagePullPolicy: 'Never',
+    command: ['sh', '-c', 'trap exit TERM; sleep 100000 & wait'],
+  })
+  return manifest
+}
+
+/** The account in a pod's file, which lets in. */
+async function accountOf(pod: string): Promise<string> {
+  const argv = ['exec', pod, '-c', 'shop', '--', 'cat', '/vault/secrets/db']
+  const [user = '', password = ''] = (await cluster.kubectl(argv, { namespace: 'shop' })).stdout.trim().split(':')
+  const client = new Client({ host: '127.0.0.1', port: postgres.port, user, password, database: 'postgres' })
+  try {
+    await client.connect()
+    await client.end()
+    return user
+  } catch {
+    return ''
+  }
+}
+
+async function untilAllHaveAccounts(pods: readonly string[], isNew: (account: string) => boolean): Promise<string[]> {
+  for (let tries = 0; ; tries++) {
+    const accounts = await Promise.all(pods.map(accountOf))
+    if (accounts.every(account => account !== '' && isNew(account))) return accounts
+    assert(tries < 40, `accounts: ${accounts.join(', ')}`)
+    await sleep(250)
+  }
+}
+
+test('the guide on credentials that end: from nothing to pods with accounts of their own, and through an incident', async () => {
+  await superuser.query("CREATE ROLE coffer SUPERUSER LOGIN PASSWORD 'first'")
+  writeFileSync(join(person.home, 'app.sql'), shownIn(guide, 'sql'))
+  await cluster.kubectl(['create', 'namespace', 'shop'])
+  const manifest = guidesDeployment()
+  const values: Record<string, string> = { URL: urlForPods, USERNAME: 'coffer', PASSWORD: 'first' }
+  await using watch = new AccountWatch(postgres.url, 'v-%-app-%')
+  await watch.start()
+  let pods: string[] = []
+  let accounts: string[] = []
+  const sections = ['A connection', 'Accounts', 'In a pod'].map(sectionOf).join('')
+  for (const [, program, line = ''] of sections.matchAll(/^\$ (coffer|kubectl) (.*)$/gm)) {
+    // The reader's own account and lease: the isolated test of this guide has them.
+    if (/^(?:read|lease (?:lookup|renew|revoke -sync))/.test(line)) continue
+    const argv = line.split(' ').map(word => word.replaceAll(/\$([A-Z]+)/g, (_, name: string) => values[name]!))
+    if (program === 'coffer') await person.run(argv)
+    else await cluster.kubectl([...argv.slice(0, -1), '-'], { input: JSON.stringify(manifest) })
+    if (line.startsWith('apply')) {
+      await cluster.kubectl(['rollout', 'status', 'deploy/shop', '--timeout=60s'], { namespace: 'shop' })
+      pods = await podsOf('shop', 'shop')
+      assert.equal(pods.length, manifest.spec.replicas)
+      accounts = await untilAllHaveAccounts(pods, () => true)
+      assert.equal(new Set(accounts).size, pods.length, 'each pod has an account of its own')
+    }
+    if (line.startsWith('lease revoke -prefix')) {
+      const old = accounts
+      accounts = await untilAllHaveAccounts(pods, account => !old.includes(account))
+      assert.equal((await watch.look()).size, pods.length)
+    }
+  }
+  await ended('shop', 'shop')
+  await watch.until(count => count === 0, 5_000)
+})
+
 test('three pods that log in all the time with accounts of twenty seconds are always let in, by kill -9 of server and agents', async () => {
   const namespace = await cluster.newNamespace()
-  await person.run([
-    'setup',
-    'workload',
-    `-namespace=${namespace}`,
-    '-service-account=app',
-    '-read=database/creds/short',
-  ])
+  await person.run(['setup', 'workload', `-namespace=${namespace}`, '-service-account=app', '-read=soak/creds/short'])
   // So that tokens, too, reach their end on the way.
   await person.run(['write', 'auth/kubernetes/role/app', 'token_ttl=40s', 'token_max_ttl=90s'])
   await writeRole('short', 'default_ttl=20s', 'max_ttl=60s')
@@ -188,12 +261,12 @@ test('three pods that log in all the time with accounts of twenty seconds are al
 
 test('a pod that does not ask for it leaves its account behind, which ends with its lease', async () => {
   const namespace = await cluster.newNamespace()
-  const flags = [`-namespace=${namespace}`, '-service-account=app', '-role=plain', '-read=database/creds/plain']
+  const flags = [`-namespace=${namespace}`, '-service-account=app', '-role=plain', '-read=soak/creds/plain']
   await person.run(['setup', 'workload', ...flags])
   await writeRole('plain', 'default_ttl=30s')
   await using watch = new AccountWatch(postgres.url, 'v-%-plain-%')
   await watch.start()
-  const input = JSON.stringify(deployment('plain', annotated('plain', 'database/creds/plain')))
+  const input = JSON.stringify(deployment('plain', annotated('plain', 'soak/creds/plain')))
   await cluster.kubectl(['create', '-f', '-'], { namespace, input })
   await cluster.kubectl(['rollout', 'status', 'deploy/plain', '--timeout=60s'], { namespace, timeoutMs: 70_000 })
   await cluster.kubectl(['delete', 'deploy/plain'], { namespace })

@@ -109,7 +109,10 @@ export const injectorFlags = {
     usage: 'Make the sidecar a native one, where the cluster has them (Kubernetes 1.29).',
   }),
   'seccomp-profile': boolFlag({ default: true, usage: 'Give agents the seccomp profile RuntimeDefault.' }),
-  handover: boolFlag({ default: true, usage: 'Let the init container hand token and values to the sidecar.' }),
+  handover: boolFlag({
+    default: true,
+    usage: 'Let token and leases go on from the init container to the sidecar, and when that is killed.',
+  }),
 } satisfies Flags
 
 export type InjectorFlags = FlagValues<typeof injectorFlags>

@@ -29,7 +29,7 @@ export type Improvements = {
   readonly nativeSidecar: boolean
   /** seccompProfile RuntimeDefault: PodSecurity `restricted` takes the pod. */
   readonly seccompProfile: boolean
-  /** The init container hands token and values to the sidecar through a memory volume: nothing is fetched twice. */
+  /** The init container hands token and values to the sidecar through a memory volume, and that one to its successor. */
   readonly handover: boolean
 }
 
