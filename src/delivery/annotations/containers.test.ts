@@ -98,6 +98,28 @@ function pairOf(...asked: Parameters<typeof answerTo>): readonly [Container, Con
   return [named('vault-agent-init'), named('vault-agent')]
 }
 
+for (const [rule, annotations, names] of [
+  ['both agents', {}, ['vault-agent-init', 'vault-agent']],
+  ['a sidecar alone', { 'agent-pre-populate': 'false' }, ['vault-agent']],
+  ['not where no agent stays', { 'agent-pre-populate-only': 'true' }, []],
+] as const) {
+  test(`improved: token and leases go on through a memory volume: ${rule}`, () => {
+    const patch = patchOf({}, annotations as Record<string, string>, allImprovements)
+    const mounts = patch
+      .flatMap(({ value }) => (Array.isArray(value) ? (value as unknown[]) : [value]))
+      .filter((one): one is Container => typeof one === 'object' && one !== null && 'image' in one)
+      .filter(({ volumeMounts }) => volumeMounts?.some(({ mountPath }) => mountPath === '/vault/handover'))
+    assert.deepEqual(
+      mounts.map(({ name }) => name),
+      names,
+    )
+    assert.equal(
+      JSON.stringify(patch).includes('"name":"vault-handover","emptyDir":{"medium":"Memory"}'),
+      names.length > 0,
+    )
+  })
+}
+
 const revokes = { 'agent-revoke-on-shutdown': 'true' }
 const hook = (flags: string, graceSeconds: number): Container['lifecycle'] => ({
   preStop: {

@@ -31,8 +31,9 @@ const customPaths = ({ files, settings }: Plan): readonly string[] => [
   ...new Set(files.map(file => file.mountPath).filter(path => path !== settings.secretVolumePath)),
 ]
 
+/** A sidecar alone has itself to hand over to: a killed one to its successor. */
 export const handsOver = ({ improvements, settings }: Plan): boolean =>
-  improvements.handover && improvements.nativeSidecar && settings.prePopulate && !settings.prePopulateOnly
+  improvements.handover && improvements.nativeSidecar && !settings.prePopulateOnly
 
 /** @source vault-k8s agent.go Patch: volumes in the original's order, ours last */
 export function volumes(plan: Plan): readonly Volume[] {
