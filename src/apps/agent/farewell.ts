@@ -26,10 +26,15 @@ export class Farewell {
     this.#tokens = [...this.#tokens.filter(one => this.#lives(one)), held].slice(-keptMax)
   }
 
+  /** Those that may still live, the oldest first. */
+  get tokens(): readonly Held[] {
+    return this.#tokens.filter(one => this.#lives(one))
+  }
+
   /** @param grace so long the secrets still work, for a consumer that ends at the same time. Never throws. */
   async revoke(grace: Seconds): Promise<void> {
     const { clock, log } = this.#world
-    const tokens = this.#tokens.filter(one => this.#lives(one))
+    const { tokens } = this
     if (tokens.length === 0) return
     await clock.sleep(grace * 1000)
     for (const { token } of tokens) {

@@ -31,6 +31,16 @@ export type LeaseEntry = {
   readonly error: string | null
 }
 
+/** Letters and digits in the last segment of an id. */
+export const leafCharacters = 24
+
+/** The path of the request that made a lease of this id; null for what has another form. */
+export function madeAt(id: string): string | null {
+  const slash = id.lastIndexOf('/')
+  const leaf = id.slice(slash + 1)
+  return slash > 0 && leaf.length === leafCharacters && /^[0-9A-Za-z]+$/.test(leaf) ? id.slice(0, slash) : null
+}
+
 /** How a revocation went: `failed` is tried again by itself, unless it is `irrevocable`. */
 export type RevokeResult =
   | { readonly kind: 'revoked' }

@@ -12,7 +12,14 @@ import type { Census, Counted } from './census.ts'
 import type { DueIndex } from './due-index.ts'
 import type { Due } from './due-lane.ts'
 import type { EffectRoom } from './effects.ts'
-import { irrevocableCodec, type LeaseEntry, leaseCodec, ownedCodec, type RevokeResult } from './entry.ts'
+import {
+  irrevocableCodec,
+  leafCharacters,
+  type LeaseEntry,
+  leaseCodec,
+  ownedCodec,
+  type RevokeResult,
+} from './entry.ts'
 import { sweep } from './sweep.ts'
 import { calculateTtl } from './ttl.ts'
 
@@ -28,6 +35,8 @@ export type LeasesOptions = {
   /** Adds writes to the token's life: false when it is dead, and nothing was written. */
   attach: (token: TokenKey, writes: readonly KeeperWrite[]) => Promise<boolean>
   census: Census
+  /** It is gone, for whatever reason. */
+  onEnded: (id: string) => void
 }
 
 /** Who a lease belongs to. */
@@ -99,7 +108,7 @@ export class Leases {
     const kind = mount.engine.leases?.[secret.secretType]
     if (kind === undefined) throw new Error(`engine ${mount.entry.type} has no secrets of type ${secret.secretType}`)
     const bound = owner.token === null ? (owner.expiresAt ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
-    const leaf = world.entropy.base62(24)
+    const leaf = world.entropy.base62(leafCharacters)
     const entry: LeaseEntry = {
       id: `${path}/${leaf}`,
       mount: mount.entry.accessor,
@@ -397,12 +406,13 @@ export class Leases {
 
   /** One of several that try at once does it. */
   async #remove({ id, role }: LeaseEntry, due?: Due): Promise<void> {
-    const { keeper, census } = this.#options
+    const { keeper, census, onEnded } = this.#options
     await census.during(countedLease(id, role), -1, () =>
       keeper.update<boolean>(this.#at(id), leaseCodec, now =>
         now === null ? { result: false } : { entry: null, also: this.#traces(now as LeaseEntry, due), result: true },
       ),
     )
+    onEnded(id)
   }
 
   #traces(entry: LeaseEntry, fallen?: Due): readonly KeeperWrite[] {

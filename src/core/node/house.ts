@@ -153,10 +153,11 @@ async function buildRooms({
     const made = (now as string | null) ?? Buffer.from(world.entropy.bytes(32)).toString('hex')
     return now === null ? { entry: made, result: made } : { result: made }
   })
-  const lives = buildLives({ keeper, world, identity, due, salt, mounts: () => mounts })
+  const notices = new NoticeHub()
+  const onLeaseEnded = (id: string): void => notices.publish(id, null)
+  const lives = buildLives({ keeper, world, identity, due, salt, mounts: () => mounts, onLeaseEnded })
   const { effects, leases, tokens, quotas } = lives
   const lockout = new Lockout({ keeper, world, due, prefix: `${ns}/lockout/`, settings: lockoutSettings })
-  const notices = new NoticeHub()
   const mounts: Mounts = new Mounts({
     keeper,
     world,
@@ -184,10 +185,11 @@ type LifeParts = {
   readonly salt: string
   /** Asked only once everything is built. */
   readonly mounts: () => Mounts
+  readonly onLeaseEnded: (id: string) => void
 }
 
 /** What has a life: leases and tokens, and who counts them. */
-function buildLives({ keeper, world, identity, due, salt, mounts }: LifeParts) {
+function buildLives({ keeper, world, identity, due, salt, mounts, onLeaseEnded }: LifeParts) {
   const mountOf = (accessor: string): Mount | null => mounts().byAccessor(accessor)
   const effects = new EffectRoom({ keeper, world, due, prefix: `${ns}/`, mountOf })
   const quotas: LeaseQuotas = new LeaseQuotas({
@@ -208,6 +210,7 @@ function buildLives({ keeper, world, identity, due, salt, mounts }: LifeParts) {
     ttlsOf: mount => mounts().effectiveTtls(mount.entry.config),
     attach: (token, writes) => tokens.attach(token, writes),
     census,
+    onEnded: onLeaseEnded,
   })
   const tokens: Tokens = new Tokens({ keeper, world, identity, due, prefix: `${ns}/token/`, salt, leases, census })
   return { effects, quotas, leases, tokens }

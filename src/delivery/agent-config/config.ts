@@ -96,7 +96,7 @@ export type AgentConfig = {
   readonly logLevel: LogLevel | null
   readonly logFormat: LogFormat | null
   readonly logFile: string | null
-  /** Folder through which an init agent hands its token to the agent that stays; null where there is none. */
+  /** Folder through which token and leases go on to the next agent of a pod; null where there is none. */
   readonly handoverPath: string | null
   /** When it is stopped it revokes its token, and with it all that was leased. */
   readonly revokeOnShutdown: boolean

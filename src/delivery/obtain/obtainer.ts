@@ -1,4 +1,5 @@
 import type { Seconds } from '#ground/base/clock.ts'
+import type { Secret } from '#ground/base/secret.ts'
 import type { World } from '#ground/base/world.ts'
 import { TemplateError } from '#ground/template/errors.ts'
 import type { FunctionTable } from '#ground/template/function.ts'
@@ -29,12 +30,14 @@ export type ObtainerOptions = {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly staticInterval: Seconds
   readonly retriesMax: number
-  /** The token is known to nobody any more. */
-  readonly onTokenInvalid: () => void
+  /** This token is known to nobody any more; it may have a successor. */
+  readonly onTokenInvalid: (token: Secret | null) => void
   /** What an agent before this one fetched, by query text; each is used once. */
   readonly primed?: ReadonlyMap<string, Primed>
-  /** The paths that are read now, those too where nothing is yet: what change notices are wanted for. */
+  /** What change notices are wanted for: the paths that are read now, those too where nothing is yet, and leases. */
   readonly onPaths?: (paths: ReadonlySet<string>) => void
+  /** What `held` says is another. */
+  readonly onKept?: () => void
 }
 
 export type Order = {
@@ -57,6 +60,7 @@ type Job = {
 
 const nothing = new Uint8Array(0)
 const unknownEnd = (): null => null
+const unheard = (): void => undefined
 const nothingToDo = async (): Promise<void> => undefined
 
 /**
@@ -103,12 +107,13 @@ export class Obtainer {
   }
 
   /**
-   * Something at this path changed; `null` = anything may have. Then what is made by asking (a database user, a
+   * Something at this path changed, or a lease of this id is gone; `null` = anything may have. Then what is made by asking (a database user, a
    * certificate) stays: asking again would make another.
    */
   changed(path: string | null): void {
     for (const dependency of this.#dependencies.values()) {
-      if (path === null ? !dependency.isMade : dependency.path === path) dependency.poke()
+      if (path !== null && dependency.leaseId === path) dependency.leaseEnded()
+      else if (path === null ? !dependency.isMade : dependency.path === path) dependency.poke()
     }
   }
 
@@ -119,10 +124,12 @@ export class Obtainer {
     this.#schedule()
   }
 
-  /** All that is held now, by query text, for an agent that goes on with it. */
-  held(): ReadonlyMap<string, Primed> {
-    const held = new Map<string, Primed>()
-    for (const [text, { primed }] of this.#dependencies) if (primed !== null) held.set(text, primed)
+  /** All that is held now, by query text, for an agent that goes on with it; or only what was made by asking. */
+  held(what: 'all' | 'made'): ReadonlyMap<string, Primed> {
+    const held = new Map(this.#primed)
+    for (const [text, { primed, isMade }] of this.#dependencies) {
+      if (primed !== null && (what === 'all' || isMade)) held.set(text, primed)
+    }
     return held
   }
 
@@ -237,6 +244,7 @@ export class Obtainer {
       retriesMax,
       onTokenInvalid,
       onChange: () => this.#onChange(text),
+      onKept: this.#options.onKept ?? unheard,
       onAbsent: () => this.#tellPaths(),
       onFailed: error => {
         for (const job of this.#jobs) if (job.uses.has(text)) job.order.onFailed(error)
@@ -252,7 +260,7 @@ export class Obtainer {
   }
 
   #tellPaths(): void {
-    const paths = [...this.#dependencies.values()].map(one => one.path).filter(path => path !== null)
+    const paths = [...this.#dependencies.values()].flatMap(one => [one.path, one.leaseId]).filter(path => path !== null)
     this.#options.onPaths?.(new Set(paths))
   }
 
