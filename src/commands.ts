@@ -30,6 +30,7 @@ export const commands: readonly CommandEntry[] = [
   },
   { name: 'audit', synopsis: 'Interact with audit devices', load: cli('audit') },
   { name: 'auth', synopsis: 'Interact with auth methods', load: cli('auth') },
+  { name: 'events', synopsis: 'Subscribe to what happens', load: cli('events') },
   { name: 'kv', synopsis: 'Interact with the Key-Value storage', load: cli('kv') },
   { name: 'lease', synopsis: 'Interact with leases', load: cli('lease') },
   { name: 'operator', synopsis: 'Perform operator-specific tasks', load: cli('operator') },

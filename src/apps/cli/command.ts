@@ -36,6 +36,12 @@ const groups: Readonly<Record<string, GroupEntry>> = {
     $ % auth list`,
     load: async () => (await import('./commands/mounts.ts')).authRows,
   },
+  events: {
+    help: `What happens at the server, as it happens.
+
+    $ % events subscribe 'kv-v2/*'`,
+    load: async () => (await import('./commands/events.ts')).eventRows,
+  },
   kv: {
     help: `The key-value store: secrets that people and programs put in, with versions in version 2.
 

@@ -35,9 +35,11 @@ export type LeasesOptions = {
   /** Adds writes to the token's life: false when it is dead, and nothing was written. */
   attach: (token: TokenKey, writes: readonly KeeperWrite[]) => Promise<boolean>
   census: Census
-  /** It is gone, for whatever reason. */
-  onEnded: (id: string) => void
+  /** Something durable happened to a lease; `revoke`: it is gone, for whatever reason. */
+  onChange: (what: LeaseChange, lease: LeaseEntry) => void
 }
+
+export type LeaseChange = 'issue' | 'renew' | 'revoke' | 'irrevocable'
 
 /** Who a lease belongs to. */
 export type LeaseOwner = {
@@ -139,6 +141,7 @@ export class Leases {
     }
     log.written(settled)
     due.expect(this.#lane(entry), entry.expiresAt)
+    this.#options.onChange('issue', entry)
     return { entry, warnings: grant.warnings }
   }
 
@@ -203,6 +206,7 @@ export class Leases {
     })
     if (next === null) throw fault('request.invalid', 'lease not found')
     this.#options.due.expect(this.#lane(next), expiresAt)
+    this.#options.onChange('renew', next)
     return { entry: next, warnings: [...(granted.warnings ?? []), ...grant.warnings] }
   }
 
@@ -360,6 +364,7 @@ export class Leases {
     // Another attempt did it meanwhile.
     if (!isThere) return { kind: 'revoked' }
     due.expect(this.#lane(entry), retryAt)
+    if (isIrrevocable && entry.error === null) this.#options.onChange('irrevocable', next)
     return { kind: isIrrevocable ? 'irrevocable' : 'failed', entry: next, error: text }
   }
 
@@ -405,14 +410,15 @@ export class Leases {
   }
 
   /** One of several that try at once does it. */
-  async #remove({ id, role }: LeaseEntry, due?: Due): Promise<void> {
-    const { keeper, census, onEnded } = this.#options
-    await census.during(countedLease(id, role), -1, () =>
+  async #remove(lease: LeaseEntry, due?: Due): Promise<void> {
+    const { keeper, census, onChange } = this.#options
+    const { id, role } = lease
+    const isMine = await census.during(countedLease(id, role), -1, () =>
       keeper.update<boolean>(this.#at(id), leaseCodec, now =>
         now === null ? { result: false } : { entry: null, also: this.#traces(now as LeaseEntry, due), result: true },
       ),
     )
-    onEnded(id)
+    if (isMine) onChange('revoke', lease)
   }
 
   #traces(entry: LeaseEntry, fallen?: Due): readonly KeeperWrite[] {

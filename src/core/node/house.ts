@@ -8,7 +8,8 @@ import type { Barrier } from '#core/barrier/barrier.ts'
 import { PasswordShelf } from '#core/builtin/system/password-shelf.ts'
 import { cubbyholeEngine } from '#core/builtin/cubbyhole.ts'
 import { tokenEngine } from '#core/builtin/token.ts'
-import { NoticeHub } from '#core/events/notices.ts'
+import type { EventHub } from '#core/events/event-hub.ts'
+import type { NoticeHub } from '#core/events/notices.ts'
 import { Identity } from '#core/identity/identity.ts'
 import { DueIndex } from '#core/leases/due-index.ts'
 import { EffectRoom } from '#core/leases/effects.ts'
@@ -23,6 +24,7 @@ import type { House, Question } from '#core/pipeline/deps.ts'
 import { type Acl, grantsBelow } from '#core/policy/acl.ts'
 import { AclCache } from '#core/policy/judge.ts'
 import { decide } from '#core/policy/decide.ts'
+import { mayHear } from '#core/policy/hearing.ts'
 import { PolicyShelf } from '#core/policy/shelf.ts'
 import { LeaseQuotas } from '#core/quota/lease-quotas.ts'
 import { readCounted } from '#core/quota/read.ts'
@@ -34,6 +36,7 @@ import { subjectOf } from '#core/tokens/subject.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
 import type { Verdict } from '#protocol/verdict.ts'
 import type { Store, Term } from '#stores/store.ts'
+import { Telling } from './telling.ts'
 
 export type HouseOptions = {
   readonly world: World
@@ -59,11 +62,14 @@ export type OpenHouse = House & {
   readonly passwords: PasswordShelf
   readonly devices: AuditDevices
   readonly notices: NoticeHub
+  readonly events: EventHub
   readonly due: DueIndex
   readonly effects: EffectRoom
   readonly quotas: LeaseQuotas
   /** Does any rule of the token lie at or below the path, or cover it? */
   touches(live: LiveToken, path: string): Promise<boolean>
+  /** May the token's holder hear of an event of this type about this path? */
+  mayHear(live: LiveToken, path: string | null, type: string): Promise<boolean>
   /** The verdict for the token behind an accessor. */
   judgeFor(accessor: string, question: Question): Promise<Verdict | null>
   close(): Promise<void>
@@ -77,9 +83,8 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
   const rooms = await buildRooms(options)
   await furnishRooms(rooms, options)
   const sweeping = new AbortController()
-  const { keeper, audit, devices, identity, policies, passwords, acls, due, effects, leases, tokens, notices, mounts } =
-    rooms
-  const { quotas, lockout } = rooms
+  const { keeper, audit, devices, identity, policies, passwords, acls, due, telling, mounts } = rooms
+  const { effects, leases, tokens, quotas, lockout } = rooms
   const aclOf = (live: LiveToken): Maybe<Acl> =>
     acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.entity) }))
   const judge = (live: LiveToken, question: Question): Maybe<Verdict> => {
@@ -99,12 +104,14 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     policies,
     passwords,
     devices,
-    notices,
+    notices: telling.notices,
+    events: telling.events,
     due,
     effects,
     leases,
     quotas,
     lockout,
+    mayHear: async (live, path, type) => mayHear(await aclOf(live), path, type),
     touches: async (live, path) => grantsBelow(await aclOf(live), path),
     async judgeFor(accessor, question) {
       const live = await tokens.liveByAccessor(accessor)
@@ -113,7 +120,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     async close() {
       sweeping.abort()
       quotas.close()
-      notices.close()
+      telling.close()
       await due.stop()
       await mounts.close()
       try {
@@ -153,9 +160,8 @@ async function buildRooms({
     const made = (now as string | null) ?? Buffer.from(world.entropy.bytes(32)).toString('hex')
     return now === null ? { entry: made, result: made } : { result: made }
   })
-  const notices = new NoticeHub()
-  const onLeaseEnded = (id: string): void => notices.publish(id, null)
-  const lives = buildLives({ keeper, world, identity, due, salt, mounts: () => mounts, onLeaseEnded })
+  const telling = new Telling(world, accessor => mounts.byAccessor(accessor)?.entry ?? null)
+  const lives = buildLives({ keeper, world, identity, due, salt, telling, mounts: () => mounts })
   const { effects, leases, tokens, quotas } = lives
   const lockout = new Lockout({ keeper, world, due, prefix: `${ns}/lockout/`, settings: lockoutSettings })
   const mounts: Mounts = new Mounts({
@@ -165,7 +171,7 @@ async function buildRooms({
     services: { ...services, passwords },
     ttls,
     effects: mount => effects.of(mount.accessor),
-    emit: (mount, event) => notices.publish(fullPath(mount) + event.dataPath, event.version ?? null),
+    emit: (mount, event) => telling.tell(mount, event),
     revokeBelow: async mount => {
       await tokens.revokeOfMount(mount.accessor)
       await leases.endOfMount(mount.accessor, fullPath(mount), world.signal)
@@ -174,7 +180,20 @@ async function buildRooms({
       await lockout.endOfMount(mount.accessor)
     },
   })
-  return { audit, keeper, devices, identity, policies, passwords, acls, due, lockout, notices, mounts, ...lives }
+  return {
+    audit,
+    keeper,
+    devices,
+    identity,
+    policies,
+    passwords,
+    acls,
+    due,
+    lockout,
+    telling,
+    mounts,
+    ...lives,
+  }
 }
 
 type LifeParts = {
@@ -183,13 +202,13 @@ type LifeParts = {
   readonly identity: Identity
   readonly due: DueIndex
   readonly salt: string
+  readonly telling: Telling
   /** Asked only once everything is built. */
   readonly mounts: () => Mounts
-  readonly onLeaseEnded: (id: string) => void
 }
 
 /** What has a life: leases and tokens, and who counts them. */
-function buildLives({ keeper, world, identity, due, salt, mounts, onLeaseEnded }: LifeParts) {
+function buildLives({ keeper, world, identity, due, salt, telling, mounts }: LifeParts) {
   const mountOf = (accessor: string): Mount | null => mounts().byAccessor(accessor)
   const effects = new EffectRoom({ keeper, world, due, prefix: `${ns}/`, mountOf })
   const quotas: LeaseQuotas = new LeaseQuotas({
@@ -210,7 +229,7 @@ function buildLives({ keeper, world, identity, due, salt, mounts, onLeaseEnded }
     ttlsOf: mount => mounts().effectiveTtls(mount.entry.config),
     attach: (token, writes) => tokens.attach(token, writes),
     census,
-    onEnded: onLeaseEnded,
+    onChange: (what, lease) => telling.tellLease(what, lease),
   })
   const tokens: Tokens = new Tokens({ keeper, world, identity, due, prefix: `${ns}/token/`, salt, leases, census })
   return { effects, quotas, leases, tokens }

@@ -289,6 +289,10 @@ export class ServerNode implements SealControl {
         const live = tokenOf(call)
         return live !== null && this.#house !== null && (await this.#house.touches(live, path))
       },
+      mayHear: async (call, path, type) => {
+        const live = tokenOf(call)
+        return live !== null && this.#house !== null && (await this.#house.mayHear(live, path, type))
+      },
       openApi: (_call, generic) =>
         openApiDocument(this.#house?.mounts.all() ?? [this.#system], { generic, version: programVersion }),
     }

@@ -2,6 +2,7 @@ import { anything, bool } from '#ground/fields/kit.ts'
 import type { Engine } from '#backend/engine.ts'
 import { auditRows } from './audit.ts'
 import { capabilityRows } from './capabilities.ts'
+import { eventRows } from './events.ts'
 import { forecastRow } from './forecast.ts'
 import { leaseRows } from './leases.ts'
 import { lockedUserRows } from './locked-users.ts'
@@ -64,6 +65,7 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
       ...capabilityRows,
       ...auditRows,
       ...noticeRows,
+      ...eventRows,
       openApiRow,
       ...mountRows,
     ],

@@ -7,15 +7,8 @@ import { isJsonObject, type Json, renderJson } from '#ground/text/json.ts'
 import { JsonError, parseJson } from '#ground/text/json-parse.ts'
 import { fault } from '#protocol/fault.ts'
 import type { Notice } from '#protocol/event.ts'
+import { closeCodes, watchToken } from './sockets.ts'
 import { row, type SystemRow, type SystemState } from './state.ts'
-
-/** WebSocket close codes (RFC 6455 section 7.4.1). */
-const closeNormal = 1000
-const closePolicy = 1008
-const closeAway = 1001
-
-/** How often a subscriber's token is looked at again, ms. */
-const recheckMs = 5_000
 
 function readWatch(message: string): ReadonlySet<string> | string {
   let value: Json
@@ -48,16 +41,16 @@ async function serve(socket: WebSocketPeer, call: Call, state: SystemState, sign
   const first = await socket.messages[Symbol.asyncIterator]().next()
   if (first.done) return
   const paths = readWatch(first.value)
-  if (typeof paths === 'string') return socket.close(closePolicy, paths)
+  if (typeof paths === 'string') return socket.close(closeCodes.policy, paths)
   for (const path of paths) {
-    if (!(await isReadable(call, path))) return socket.close(closePolicy, `no read on ${path}`.slice(0, 120))
+    if (!(await isReadable(call, path))) return socket.close(closeCodes.policy, `no read on ${path}`.slice(0, 120))
   }
   using subscription = state.house().notices.subscribe(paths)
   const ended = new AbortController()
   const both = AbortSignal.any([signal, ended.signal])
   const watcher = watchToken(call, state, both, () => {
     ended.abort()
-    socket.close(closePolicy, 'the token ended')
+    socket.close(closeCodes.policy, 'the token ended')
   })
   // From here on nothing is missed: what changed before is found by reading now.
   await socket.send(renderJson({ lost: true }))
@@ -67,28 +60,14 @@ async function serve(socket: WebSocketPeer, call: Call, state: SystemState, sign
   }
   for await (const notice of subscription.read(both)) {
     if ('path' in notice && !(await isReadable(call, notice.path))) {
-      socket.close(closePolicy, 'the right to read ended')
+      socket.close(closeCodes.policy, 'the right to read ended')
       break
     }
     await socket.send(renderJson(notice as Notice & Record<string, Json>))
   }
   ended.abort()
   await watcher
-  socket.close(signal.aborted ? closeAway : closeNormal, '')
-}
-
-async function watchToken(call: Call, state: SystemState, signal: AbortSignal, onEnd: () => void): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await state.world.clock.sleep(recheckMs, signal)
-    } catch {
-      return
-    }
-    if (!(await state.isCallerAlive(call))) {
-      onEnd()
-      return
-    }
-  }
+  socket.close(signal.aborted ? closeCodes.away : closeCodes.normal, '')
 }
 
 export const noticeRows: readonly SystemRow[] = [

@@ -4,6 +4,7 @@ import type { Json } from '#ground/text/json.ts'
 import type { Call } from '#backend/call.ts'
 import { type Row, rowOf } from '#backend/engine.ts'
 import type { AuditDevices } from '#core/audit/devices.ts'
+import type { EventHub } from '#core/events/event-hub.ts'
 import type { NoticeHub } from '#core/events/notices.ts'
 import type { Leases } from '#core/leases/leases.ts'
 import type { Lockout } from '#core/lockout/lockout.ts'
@@ -64,6 +65,7 @@ export type UnsealedState = {
   readonly passwords: PasswordShelf
   readonly devices: AuditDevices
   readonly notices: NoticeHub
+  readonly events: EventHub
 }
 
 /** What the `sys/` engine works on. */
@@ -82,6 +84,8 @@ export type SystemState = {
   isCallerAlive(call: Call): Promise<boolean>
   /** Does any rule of the caller's policies lie at or below the path, or cover it? */
   touches(call: Call, path: string): Promise<boolean>
+  /** May the caller hear of an event of this type about this path? null: about none. */
+  mayHear(call: Call, path: string | null, type: string): Promise<boolean>
   /** Judges for the token behind an accessor; null when there is none. */
   judgeFor(accessor: string, path: string, operation: Verdict['capabilities'][number] | 'help'): Promise<Verdict | null>
   /** Accessor of a living token; null when there is none. */

@@ -134,7 +134,7 @@ async function store(
     const next = appended(path, now ?? newSecret(call.now()), text, config, call.now())
     return { ...next, result: next.entry }
   })
-  changed(state, 'kv-v2/data-write', `data/${path}`, call, entry.currentVersion)
+  changed(state, 'kv-v2/data-write', `data/${path}`, entry)
   return { kind: 'data', data: versionInfo(entry.versions.at(-1)!, entry) }
 }
 
@@ -155,25 +155,31 @@ async function patch(call: Call<DataInput>, state: KvState): Promise<Reply> {
     return { ...next, result: next.entry }
   })
   if ('kind' in result) return result
-  changed(state, 'kv-v2/data-patch', `data/${path}`, call, result.currentVersion)
+  changed(state, 'kv-v2/data-patch', `data/${path}`, result)
   return { kind: 'data', data: versionInfo(result.versions.at(-1)!, result) }
 }
 
 /** Soft: undelete brings it back. Of a secret that isn't there, nothing. */
 async function removeCurrent(call: Call<DataInput>, state: KvState): Promise<Reply> {
   const { path } = call.input
-  const version = await state.parts.view.update<SecretEntry, number | null>(secretKey(path), now => {
+  const entry = await state.parts.view.update<SecretEntry, SecretEntry | null>(secretKey(path), now => {
     const last = now?.versions.at(-1)
     if (!now || last === undefined || isDeleted(last, call.now())) return { result: null }
     const versions = [...now.versions.slice(0, -1), { ...last, deletedAt: call.now() }]
-    return { entry: { ...now, versions, updatedAt: call.now() }, result: now.currentVersion }
+    const next = { ...now, versions, updatedAt: call.now() }
+    return { entry: next, result: next }
   })
-  if (version !== null) changed(state, 'kv-v2/data-delete', `data/${path}`, call, version)
+  if (entry !== null) changed(state, 'kv-v2/data-delete', `data/${path}`, entry)
   return empty
 }
 
 /** Tells readers; after the commit. */
-export function changed(state: KvState, type: string, path: string, call: Call, version: number): void {
+export function changed(
+  state: KvState,
+  type: string,
+  path: string,
+  entry: Pick<SecretEntry, 'currentVersion' | 'versions'>,
+): void {
   const secret = path.slice(path.indexOf('/') + 1)
   state.parts.emit({
     type,
@@ -181,7 +187,8 @@ export function changed(state: KvState, type: string, path: string, call: Call, 
     dataPath: `data/${secret}`,
     operation: type.slice(type.indexOf('/') + 1),
     modified: true,
-    version,
+    version: entry.currentVersion,
+    oldestVersion: entry.versions[0]?.version ?? 0,
   })
 }
 

@@ -166,12 +166,12 @@ async function write(call: MetadataCall, state: KvState): Promise<Reply> {
   }
   if (Object.keys(changes).length === 0) return empty
   const config = await readConfig(state.parts)
-  const version = await state.parts.view.update<SecretEntry, number>(secretKey(path), now => {
+  const entry = await state.parts.view.update<SecretEntry, SecretEntry>(secretKey(path), now => {
     checkMetadataCas(call, now, config)
-    const entry = rewritten(now ?? newSecret(call.now()), changes, call)
-    return { entry, result: entry.currentVersion }
+    const next = rewritten(now ?? newSecret(call.now()), changes, call)
+    return { entry: next, result: next }
   })
-  changed(state, 'kv-v2/metadata-write', `metadata/${path}`, call, version)
+  changed(state, 'kv-v2/metadata-write', `metadata/${path}`, entry)
   return withCasWarnings(call, config)
 }
 
@@ -202,14 +202,15 @@ async function patch(call: MetadataCall, state: KvState): Promise<Reply> {
   let changes = sentChanges(call)
   for (const name of call.nulls) changes = { ...changes, ...resets[name] }
   const config = await readConfig(state.parts)
-  const result = await state.parts.view.update<SecretEntry, number | null>(secretKey(path), now => {
+  const entry = await state.parts.view.update<SecretEntry, SecretEntry | null>(secretKey(path), now => {
     if (!now) return { result: null }
     checkMetadataCas(call, now, config)
     const merged = custom === undefined ? {} : { customMetadata: mergedTexts(now.customMetadata, custom) }
-    return { entry: rewritten(now, { ...changes, ...merged }, call), result: now.currentVersion }
+    const next = rewritten(now, { ...changes, ...merged }, call)
+    return { entry: next, result: next }
   })
-  if (result === null) return missing
-  changed(state, 'kv-v2/metadata-patch', `metadata/${path}`, call, result)
+  if (entry === null) return missing
+  changed(state, 'kv-v2/metadata-patch', `metadata/${path}`, entry)
   return withCasWarnings(call, config)
 }
 
@@ -248,12 +249,12 @@ function textOf(key: string, value: Json): string {
 async function remove(call: MetadataCall, state: KvState): Promise<Reply> {
   const { view } = state.parts
   const { path } = call.input
-  const version = await view.update<SecretEntry, number | null>(secretKey(path), now =>
-    now === null ? { result: null } : { entry: null, result: now.currentVersion },
+  const entry = await view.update<SecretEntry, SecretEntry | null>(secretKey(path), now =>
+    now === null ? { result: null } : { entry: null, result: now },
   )
-  if (version === null) return empty
+  if (entry === null) return empty
   await view.purge(versionCodec, versionsFolder(path))
-  changed(state, 'kv-v2/metadata-delete', `metadata/${path}`, call, version)
+  changed(state, 'kv-v2/metadata-delete', `metadata/${path}`, entry)
   return empty
 }
 
