@@ -35,6 +35,8 @@ const drainMsDefault = 90_000
 export class Mounts {
   readonly #options: MountsOptions
   #byPath = new Map<string, Mount>()
+  /** By uuid. */
+  readonly #builtins = new Set<string>()
   #busy: Promise<unknown> = Promise.resolve()
   /** Being removed, by path. */
   readonly #removals = new Map<string, Promise<void>>()
@@ -46,9 +48,12 @@ export class Mounts {
     this.#options = options
   }
 
-  /** Mounts that are part of the server and not kept: `sys/`, `cubbyhole/`, `auth/token/`. */
+  /** Mounts that are part of the server: `sys/`, `cubbyhole/`, `auth/token/`. Kept is only how they were tuned. */
   async addBuiltin(entry: MountEntry, engine: AnyEngine): Promise<void> {
-    this.#put(await this.#open(entry, engine))
+    const tuned = (await this.#options.keeper.get(this.#entryKey(entry.uuid), mountCodec)) as MountEntry | null
+    const { config, description, options } = tuned ?? entry
+    this.#put(await this.#open({ ...entry, config, description, options }, engine))
+    this.#builtins.add(entry.uuid)
   }
 
   /** Opens what is kept; goes on with removals that were cut short. One that fails again leaves its mount refused. */
@@ -58,6 +63,7 @@ export class Mounts {
     for (;;) {
       const page = await keeper.list(this.#entryKey(''), { ...(after !== undefined && { after }), limit: pageSize })
       for (const uuid of page.names) {
+        if (this.#builtins.has(uuid)) continue
         const entry = (await keeper.get(this.#entryKey(uuid), mountCodec)) as MountEntry
         const engine = this.#engine(entry)
         if (engine === null) {
@@ -160,7 +166,7 @@ export class Mounts {
       const next = hasNewOptions
         ? await this.#open(entry, mount.engine)
         : { ...makeMount({ ...mount, entry, facts: this.#facts(entry) }), inFlight: mount.inFlight }
-      if (!this.#isBuiltin(mount)) await this.#commitOrClose(entry, next, mount)
+      await this.#commitOrClose(entry, next, mount)
       this.#put(next)
       if (hasNewOptions) this.#retire(mount)
     })
@@ -219,10 +225,6 @@ export class Mounts {
   #put(mount: Mount): Mount {
     this.#byPath.set(mount.path, mount)
     return mount
-  }
-
-  #isBuiltin(mount: Mount): boolean {
-    return !this.#options.catalog.includes(mount.engine)
   }
 
   #engine({ kind, type, options }: MountEntry): AnyEngine | null {

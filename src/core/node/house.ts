@@ -7,7 +7,7 @@ import { AuditDevices } from '#core/audit/devices.ts'
 import type { Barrier } from '#core/barrier/barrier.ts'
 import { PasswordShelf } from '#core/builtin/system/password-shelf.ts'
 import { cubbyholeEngine } from '#core/builtin/cubbyhole.ts'
-import { tokenEngine } from '#core/builtin/token.ts'
+import { tokenEngine } from '#core/builtin/token/engine.ts'
 import { NoticeHub } from '#core/events/notices.ts'
 import { Identity } from '#core/identity/identity.ts'
 import { DueIndex } from '#core/leases/due-index.ts'
@@ -24,10 +24,12 @@ import { decide } from '#core/policy/decide.ts'
 import { PolicyShelf } from '#core/policy/shelf.ts'
 import { LeaseQuotas } from '#core/quota/lease-quotas.ts'
 import { readCounted } from '#core/quota/read.ts'
+import { bothCensuses, TokenCount } from '#core/quota/token-count.ts'
 import { Keeper } from '#core/storage/keeper.ts'
 import { textCodec } from '#core/storage/text-codec.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
 import { Renewals } from '#core/tokens/renewal.ts'
+import { TokenRoles } from '#core/tokens/roles.ts'
 import { subjectOf } from '#core/tokens/subject.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
 import type { Verdict } from '#protocol/verdict.ts'
@@ -61,6 +63,9 @@ export type OpenHouse = House & {
   readonly quotas: LeaseQuotas
   /** Does any rule of the token lie at or below the path, or cover it? */
   touches(live: LiveToken, path: string): Promise<boolean>
+  readonly tokenCount: TokenCount
+  /** The verdict for a token. */
+  judgeToken(token: string, question: Question): Promise<Verdict | null>
   /** The verdict for the token behind an accessor. */
   judgeFor(accessor: string, question: Question): Promise<Verdict | null>
   close(): Promise<void>
@@ -76,7 +81,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
   const sweeping = new AbortController()
   const { keeper, audit, devices, identity, policies, passwords, acls, due, effects, leases, tokens, notices, mounts } =
     rooms
-  const { quotas } = rooms
+  const { quotas, tokenCount } = rooms
   const aclOf = (live: LiveToken): Maybe<Acl> =>
     acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.entity) }))
   const judge = (live: LiveToken, question: Question): Maybe<Verdict> => {
@@ -101,7 +106,12 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     effects,
     leases,
     quotas,
+    tokenCount,
     touches: async (live, path) => grantsBelow(await aclOf(live), path),
+    async judgeToken(token, question) {
+      const live = await tokens.find(token)
+      return live === null ? null : judge(live, question)
+    },
     async judgeFor(accessor, question) {
       const live = await tokens.liveByAccessor(accessor)
       return live === null ? null : judge(live, question)
@@ -109,6 +119,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     async close() {
       sweeping.abort()
       quotas.close()
+      tokenCount.close()
       notices.close()
       await due.stop()
       await mounts.close()
@@ -148,7 +159,7 @@ async function buildRooms({
     const made = (now as string | null) ?? Buffer.from(world.entropy.bytes(32)).toString('hex')
     return now === null ? { entry: made, result: made } : { result: made }
   })
-  const lives = buildLives({ keeper, world, identity, due, salt, mounts: () => mounts })
+  const lives = buildLives({ keeper, world, identity, due, salt, barrier, mounts: () => mounts })
   const { effects, leases, tokens, quotas } = lives
   const notices = new NoticeHub()
   const mounts: Mounts = new Mounts({
@@ -175,12 +186,13 @@ type LifeParts = {
   readonly identity: Identity
   readonly due: DueIndex
   readonly salt: string
+  readonly barrier: Barrier
   /** Asked only once everything is built. */
   readonly mounts: () => Mounts
 }
 
 /** What has a life: leases and tokens, and who counts them. */
-function buildLives({ keeper, world, identity, due, salt, mounts }: LifeParts) {
+function buildLives({ keeper, world, identity, due, salt, barrier, mounts }: LifeParts) {
   const mountOf = (accessor: string): Mount | null => mounts().byAccessor(accessor)
   const effects = new EffectRoom({ keeper, world, due, prefix: `${ns}/`, mountOf })
   const quotas: LeaseQuotas = new LeaseQuotas({
@@ -202,18 +214,32 @@ function buildLives({ keeper, world, identity, due, salt, mounts }: LifeParts) {
     attach: (token, writes) => tokens.attach(token, writes),
     census,
   })
-  const tokens: Tokens = new Tokens({ keeper, world, identity, due, prefix: `${ns}/token/`, salt, leases, census })
-  return { effects, quotas, leases, tokens }
+  const tokenCount: TokenCount = new TokenCount((after, limit) => tokens.shelf.keys(after, limit))
+  const tokens: Tokens = new Tokens({
+    keeper,
+    world,
+    identity,
+    due,
+    prefix: `${ns}/token/`,
+    salt,
+    sealer: barrier,
+    leases,
+    census: bothCensuses(census, tokenCount),
+  })
+  return { effects, quotas, leases, tokens, tokenCount }
 }
 
 async function furnishRooms(rooms: Rooms, { world, system }: HouseOptions): Promise<void> {
-  const { identity, policies, tokens, mounts, devices } = rooms
+  const { identity, policies, tokens, leases, mounts, devices } = rooms
+  const roles = new TokenRoles(rooms.keeper, `${ns}/token/`)
   await mounts.addBuiltin(system.entry, system.engine)
   await mounts.addBuiltin(
     builtinEntry('auth', 'token/', 'token', 'token based credentials'),
     tokenEngine({
       tokens,
-      renewals: new Renewals(tokens, mounts, world),
+      roles,
+      leases,
+      renewals: new Renewals(tokens, mounts, roles, world),
       policyExists: async name => (await policies.get(name)) !== null,
       identityPolicies: async id => (id === '' ? [] : ((await identity.entity(id))?.policies ?? [])),
       callerOf: tokenOf,

@@ -184,7 +184,6 @@ test('token policies: one that is not there is given with a warning, and works o
 
 const refused: readonly (readonly [rule: string, caller: string, body: Body, text: string])[] = [
   ['by a token of limited uses', 'limited', {}, 'restricted use token cannot generate child tokens'],
-  ['as batch', 'root', { type: 'batch' }, 'batch tokens are not supported: leave "type" out or set it to "service"'],
   ['of an unknown type', 'root', { type: 'x' }, "invalid 'token_type' value"],
   ['with negative uses', 'root', { num_uses: -1 }, 'number of uses cannot be negative'],
   [
@@ -257,12 +256,6 @@ test('token create: a child has the entity of its parent, an orphan has none', a
     authOf(await server.ask('POST', 'auth/token/create', { token: login.client_token, body }))['entity_id']
   assert.equal(await make({}), login['entity_id'])
   assert.equal(await make({ no_parent: true }), '')
-})
-
-test('token create: an unknown role is no role of this server', async () => {
-  await using server = await open()
-  const answer = await server.ask('POST', 'auth/token/create/web', { body: {} })
-  assert.deepEqual([answer.status, answer.errors], [404, ['1 error occurred:\n\t* unsupported path\n\n']])
 })
 
 const callers: Readonly<Record<string, (server: TestServer) => Promise<string>>> = {

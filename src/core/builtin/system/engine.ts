@@ -2,6 +2,7 @@ import { anything, bool } from '#ground/fields/kit.ts'
 import type { Engine } from '#backend/engine.ts'
 import { auditRows } from './audit.ts'
 import { capabilityRows } from './capabilities.ts'
+import { counterRows } from './counters.ts'
 import { forecastRow } from './forecast.ts'
 import { leaseRows } from './leases.ts'
 import { mountRows } from './mounts.ts'
@@ -60,6 +61,7 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
       forecastRow,
       ...quotaRows,
       ...capabilityRows,
+      ...counterRows,
       ...auditRows,
       ...noticeRows,
       openApiRow,

@@ -69,7 +69,7 @@ async function* samples(house: UnsealedState, prefix: string): AsyncGenerator<re
   }
   if (!mayHoldTokens(prefix)) return
   for (let after: TokenKey | null = null; ; ) {
-    const page: Awaited<ReturnType<typeof tokens.page>> = await tokens.page(after, pageSize)
+    const page: Awaited<ReturnType<typeof tokens.shelf.page>> = await tokens.shelf.page(after, pageSize)
     yield page.tokens.map(({ entry }) => (entry.path.startsWith(prefix) ? sampler.ofToken(entry) : null))
     if (page.next === null) return
     after = page.next
