@@ -35,3 +35,68 @@ test('token life: whatever is asked and renewed, no token works after what it wa
     { numRuns: 60, seed: 7 },
   )
 })
+
+/** Who makes a token: an index into those made before, and what of it. */
+const births = fc.array(
+  fc.record({
+    parent: fc.nat(20),
+    kind: fc.constantFrom('service', 'batch', 'orphan', 'orphan batch'),
+    ttl: fc.integer({ min: 1, max: 900 }),
+  }),
+  { minLength: 1, maxLength: 12 },
+)
+const ends = fc.array(
+  fc.record({
+    waitMs: fc.integer({ min: 0, max: 300_000 }),
+    ends: fc.option(fc.nat(20), { nil: null }),
+    restarts: fc.boolean(),
+  }),
+  { maxLength: 5 },
+)
+
+type Made = { token: string; parent: Made | null; isBatch: boolean; until: number; isRevoked: boolean }
+
+const lives = (made: Made | null, now: number): boolean =>
+  made === null || (!made.isRevoked && now < made.until && lives(made.parent, now))
+
+test('token life: a tree of service and batch tokens lives as long as time, ends and ancestors let each', async () => {
+  await fc.assert(
+    fc.asyncProperty(births, ends, async (born, steps) => {
+      await using server = await openTestMount(doorman(), { settings })
+      await server.ask('PUT', 'sys/policies/acl/all', {
+        body: { policy: 'path "*" { capabilities = ["update", "read"] }' },
+      })
+      const all: Made[] = []
+      for (const { parent, kind, ttl } of born) {
+        const makers = all.filter(one => !one.isBatch)
+        const maker = makers[parent % (makers.length + 1)] ?? null
+        const isOrphan = kind.startsWith('orphan')
+        const answer = await server.ask('POST', isOrphan ? 'auth/token/create-orphan' : 'auth/token/create', {
+          body: { policies: ['all'], ttl, type: kind.endsWith('batch') ? 'batch' : 'service' },
+          ...(maker !== null && { token: maker.token }),
+        })
+        const { auth } = answer.body as { auth: { client_token: string; lease_duration: number } }
+        const until = server.world.clock.now() + auth.lease_duration * 1000
+        const isBatch = kind.endsWith('batch')
+        all.push({ token: auth.client_token, parent: isOrphan ? null : maker, isBatch, until, isRevoked: false })
+      }
+      for (const { waitMs, ends: ended, restarts } of steps) {
+        await server.world.clock.advance(waitMs)
+        if (restarts) await server.restart()
+        const one = ended === null ? undefined : all[ended]
+        if (one !== undefined) {
+          const { status } = await server.ask('POST', 'auth/token/revoke', { body: { token: one.token } })
+          const isRefused = one.isBatch && lives(one, server.world.clock.now())
+          assert.equal(status, isRefused ? 400 : 204)
+          if (!one.isBatch) one.isRevoked = true
+        }
+        const now = server.world.clock.now()
+        for (const made of all) {
+          const { status } = await server.ask('GET', 'auth/token/lookup-self', { token: made.token })
+          assert.equal(status === 200, lives(made, now), JSON.stringify({ made, now, status }))
+        }
+      }
+    }),
+    { numRuns: 40, seed: 11, includeErrorInReport: true },
+  )
+})

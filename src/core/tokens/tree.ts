@@ -21,6 +21,8 @@ export type TokenTreeOptions = {
 }
 
 const pageSize = 100
+/** No living token has so many ancestors: only a damaged store has such a line. */
+const depthMax = 100
 
 export const countedToken = (key: TokenKey, entry: TokenEntry): Counted => ({
   kind: 'token',
@@ -93,10 +95,11 @@ export class TokenTree {
       }
       for (const child of children) {
         const entry = await shelf.entry(child)
+        const isOthers = entry !== null && entry.parent !== parent
         // The index entry goes last, when the child has no children left: else a crash would lose sight of them.
-        if (entry?.parent === parent)
+        if (!isOthers && entry !== null)
           await this.#end(child, entry, now => this.#traces(child, now, { keepIndex: true }))
-        if ((await shelf.children(child, 1)).length > 0) stack.push(child)
+        if (!isOthers && stack.length < depthMax && (await this.hasRest(child))) stack.push(child)
         else await keeper.commit([shelf.childWrite(parent, child, null)])
       }
     }

@@ -28,11 +28,11 @@ export function capabilityWords(verdict: Verdict): readonly string[] {
 }
 
 async function answer(asked: Asked, judge: (path: string) => Promise<Verdict> | Verdict): Promise<Reply> {
-  const data: Record<string, Json> = {}
-  const paths = pathsOf(asked)
-  for (const path of paths) data[path] = capabilityWords(await judge(path))
-  if (paths.length === 1) data['capabilities'] = data[paths[0]!]!
-  return { kind: 'data', data, topLevel: true }
+  const words: [path: string, words: Json][] = []
+  for (const path of pathsOf(asked)) words.push([path, capabilityWords(await judge(path))])
+  if (words.length === 1) words.push(['capabilities', words[0]![1]])
+  // Paths are the caller's own: one may be called `__proto__`.
+  return { kind: 'data', data: Object.fromEntries(words), topLevel: true }
 }
 
 // Capabilities are judged as a list: the path without its last slash counts, too.
