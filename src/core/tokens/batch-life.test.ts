@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { seconds } from '#ground/base/clock.ts'
 import type { Json } from '#ground/text/json.ts'
 import { accountsEngine, Outside } from '#core/testing/accounts.ts'
+import { Audited } from '#core/testing/audited.ts'
 import { doorman } from '#core/testing/engines.ts'
 import { openTestMount, type TestAnswer, type TestServer } from '#core/testing/mount.ts'
 import { invalidTokenText } from '#protocol/fault.ts'
@@ -264,6 +265,36 @@ test('batch token lease: of a child it ends with the parent, also after a restar
   await run.server.ask('POST', 'auth/token/revoke', { body: { token: run.plain } })
   await run.server.world.clock.advance(1)
   assert.equal(run.outside.accounts.size, 0)
+})
+
+test('batch token lease: one whose parent ends while the secret is made is refused, and leaves nothing', async () => {
+  await using run = await open()
+  const { client_token: token } = await run.make({ ttl: '1h' }, run.plain)
+  const hang = Promise.withResolvers<void>()
+  run.outside.hangs.set('create', hang.promise)
+  const asked = run.server.ask('GET', 'accounts/creds/app?ttl=60', { token })
+  await run.server.ask('POST', 'auth/token/revoke', { body: { token: run.plain } })
+  hang.resolve()
+  assert.deepEqual([(await asked).status, (await asked).errors], [403, ['permission denied']])
+  await run.server.world.clock.advance(1_000)
+  assert.equal(run.outside.accounts.size, 0)
+})
+
+test('batch token audit: it is hashed as all are, has its type and no accessor', async () => {
+  await using audited = await Audited.open()
+  const { server } = audited
+  const body = { policies: ['default'], type: 'batch', ttl: '1h' }
+  const { client_token: token } = authOf(await server.ask('POST', 'auth/token/create', { body }))
+  assert.equal(await statusOf(server, token), 200)
+  const hash = await audited.hash(token)
+  const made = audited.lines.find(line => line.type === 'response' && line.request['path'] === 'auth/token/create')
+  const used = audited.lines.find(line => line.request['path'] === 'auth/token/lookup-self')
+  for (const auth of [made?.response?.['auth'], used?.auth] as Record<string, unknown>[]) {
+    assert.partialDeepStrictEqual(auth, { client_token: hash, token_type: 'batch', token_ttl: 3600 })
+    assert.ok(!('accessor' in auth))
+  }
+  assert.ok(!('client_token_accessor' in used!.request))
+  assert.ok(!audited.text.includes(token))
 })
 
 test('batch token quotas: its login takes no place of a lease count, and none gets in where it is full', async () => {
