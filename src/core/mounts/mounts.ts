@@ -35,6 +35,7 @@ const drainMsDefault = 90_000
 export class Mounts {
   readonly #options: MountsOptions
   #byPath = new Map<string, Mount>()
+  #byAccessor = new Map<string, Mount>()
   /** By uuid. */
   readonly #builtins = new Set<string>()
   #busy: Promise<unknown> = Promise.resolve()
@@ -105,8 +106,7 @@ export class Mounts {
   }
 
   byAccessor(accessor: string): Mount | null {
-    for (const mount of this.#byPath.values()) if (mount.entry.accessor === accessor) return mount
-    return null
+    return this.#byAccessor.get(accessor) ?? null
   }
 
   /** Sorted by path. */
@@ -220,10 +220,12 @@ export class Mounts {
     await Promise.all(this.#retiring)
     for (const mount of this.#byPath.values()) await this.#closeState(mount)
     this.#byPath = new Map()
+    this.#byAccessor = new Map()
   }
 
   #put(mount: Mount): Mount {
     this.#byPath.set(mount.path, mount)
+    this.#byAccessor.set(mount.entry.accessor, mount)
     return mount
   }
 
@@ -293,6 +295,7 @@ export class Mounts {
     await keeper.purge(this.#viewPrefix(mount.entry))
     await keeper.commit([{ key: this.#entryKey(mount.entry.uuid), codec: mountCodec, entry: null }])
     this.#byPath.delete(mount.path)
+    this.#byAccessor.delete(mount.entry.accessor)
   }
 
   // @source openbao vault/mount.go: paths may nest, but none may be a prefix of another.

@@ -223,6 +223,7 @@ function buildLives({ keeper, world, identity, due, salt, barrier, mounts }: Lif
     prefix: `${ns}/token/`,
     salt,
     sealer: barrier,
+    isMounted: accessor => mountOf(accessor)?.entry.isTainted === false,
     leases,
     census: bothCensuses(census, tokenCount),
   })

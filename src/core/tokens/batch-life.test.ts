@@ -236,6 +236,16 @@ test('batch token login: it has the entity, its policies at each time, and the m
   })
 })
 
+test('batch token login: it ends with the mount that gave it', async () => {
+  await using run = await open()
+  const { client_token: token } = authOf(await run.logIn({ name: 'bob', token_type: 'batch' }))
+  assert.equal(await statusOf(run.server, token), 200)
+  await run.server.ask('DELETE', 'sys/auth/doorman')
+  assert.equal(await statusOf(run.server, token), 403)
+  await run.server.ask('POST', 'sys/auth/doorman', { body: { type: 'doorman' } })
+  assert.equal(await statusOf(run.server, token), 403)
+})
+
 test('batch token login: where a mount forces batch, a role of limited uses is refused, not made unlimited', async () => {
   await using run = await open()
   await run.server.ask('POST', 'sys/auth/doorman/tune', { body: { token_type: 'batch' } })

@@ -209,6 +209,14 @@ const refused: readonly (readonly [rule: string, caller: string, body: Body, tex
   ['with an id of old servers', 'root', { id: 's.x' }, "custom token ID cannot have the 's.' prefix"],
   ['with a dot in the id', 'root', { id: 'a.b' }, "custom token ID cannot have a '.' in the value"],
   ['with a negative ttl', 'root', { ttl: '-1h' }, 'ttl must be positive'],
+  ['with a negative lease', 'root', { lease: '-1h' }, 'lease must be positive'],
+  ['with a negative maximum', 'root', { explicit_max_ttl: '-1h' }, 'explicit_max_ttl must be positive'],
+  [
+    'with a ttl that is no duration',
+    'root',
+    { ttl: 'soon' },
+    'the ttl "soon" is no duration: time: invalid duration "soon"',
+  ],
   ['with a negative period', 'root', { period: '-1h' }, 'period must be positive'],
   [
     'without end as root, by a root that ends',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { seconds } from '#ground/base/clock.ts'
+import { accountsEngine, Outside } from '#core/testing/accounts.ts'
 import { doorman } from '#core/testing/engines.ts'
 import { openTestMount } from '#core/testing/mount.ts'
 
@@ -98,5 +99,44 @@ test('token life: a tree of service and batch tokens lives as long as time, ends
       }
     }),
     { numRuns: 40, seed: 11, includeErrorInReport: true },
+  )
+})
+
+const leased = fc.record({
+  tokenTtl: fc.integer({ min: 1, max: 900 }),
+  leaseTtl: fc.integer({ min: 0, max: 1_500 }),
+  afterMs: fc.integer({ min: 0, max: 500_000 }),
+  isOrphan: fc.boolean(),
+  renewals: fc.array(fc.record({ waitMs: fc.integer({ min: 0, max: 300_000 }), increment: ttl }), { maxLength: 6 }),
+})
+
+test('token life: whatever is asked and renewed, no lease outlives the batch token that took it', async () => {
+  await fc.assert(
+    fc.asyncProperty(leased, async ({ tokenTtl, leaseTtl, afterMs, isOrphan, renewals }) => {
+      const outside = new Outside()
+      await using server = await openTestMount(accountsEngine(outside), { settings })
+      await server.ask('PUT', 'sys/policies/acl/all', { body: { policy: 'path "*" { capabilities = ["read"] }' } })
+      const body = { policies: ['all'], type: 'batch', ttl: tokenTtl, no_parent: isOrphan }
+      const made = await server.ask('POST', 'auth/token/create', { body })
+      const { auth } = made.body as unknown as { auth: { client_token: string; lease_duration: number } }
+      const { clock } = server.world
+      const until = clock.now() + auth.lease_duration * 1000
+      await clock.advance(afterMs)
+      const taken = await server.ask('GET', `accounts/creds/a?ttl=${leaseTtl}`, { token: auth.client_token })
+      assert.equal(taken.status, clock.now() < until ? 200 : 403)
+      if (taken.status === 403) return
+      const lease = taken.body as unknown as { lease_id: string; lease_duration: number }
+      let end = clock.now() + lease.lease_duration * 1000
+      for (const { waitMs, increment } of renewals) {
+        assert.ok(end <= until, `until ${end}, and the token until ${until}`)
+        await clock.advance(waitMs)
+        const answer = await server.ask('POST', 'sys/leases/renew', { body: { lease_id: lease.lease_id, increment } })
+        if (answer.status !== 200) continue
+        end = clock.now() + (answer.body as unknown as { lease_duration: number }).lease_duration * 1000
+      }
+      await clock.advance(Math.max(0, until - clock.now()) + 1_000)
+      assert.equal(outside.accounts.size, 0)
+    }),
+    { numRuns: 60, seed: 3 },
   )
 })

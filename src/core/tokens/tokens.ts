@@ -30,6 +30,8 @@ export type TokensOptions = {
   salt: string
   /** Seals batch tokens: the barrier. */
   sealer: Sealer
+  /** Is the mount of this accessor there, and not being removed? Batch tokens end with the mount that gave them. */
+  isMounted: (accessor: string) => boolean
   /** Who ends the leases of a token: writes of the commit that ends it, then the word that this is durable. */
   leases: Pick<Leases, 'ending' | 'tokenEnded'>
   /** Told of each service token that comes or goes. */
@@ -119,6 +121,7 @@ export class Tokens {
   #judge(live: LiveToken): Maybe<LiveToken | null> {
     const { entry } = live
     if (!this.isAlive(entry)) return null
+    if (entry.type === 'batch' && !this.#options.isMounted(entry.mountAccessor)) return null
     return entry.parent === null ? live : this.#hasLivingAncestors(entry, entry.parent, live, 0)
   }
 

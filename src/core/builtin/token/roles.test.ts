@@ -258,6 +258,27 @@ for (const [rule, role, asked, want] of policies) {
   })
 }
 
+for (const spelling of ['root', 'Root', 'ROOT', ' root ', 'root\n', '\u00a0root', '\ufeffRoot']) {
+  test(`token role policies: ${JSON.stringify(spelling)} is root, allowed, asked for or matched, and given to nobody`, async () => {
+    await using server = await open()
+    const token = await user(server)
+    await write(server, 'list', { allowed_policies: [spelling, 'x'] })
+    await write(server, 'glob', { allowed_policies_glob: ['*'] })
+    await write(server, 'free', { disallowed_policies: ['x'] })
+    for (const [role, body] of [
+      ['list', {}],
+      ['list', { policies: [spelling] }],
+      ['list', { policies: ['x', spelling], type: 'batch' }],
+      ['glob', { policies: [spelling] }],
+      ['free', { policies: [spelling] }],
+    ] as const) {
+      const answer = await server.ask('POST', `auth/token/create/${role}`, { token, body })
+      assert.equal(answer.status, 400)
+      assert.match(answer.errors[0]!, /root tokens may not be created|batch tokens cannot be root tokens/)
+    }
+  })
+}
+
 const shapes: readonly (readonly [rule: string, role: Body, asked: Body, seen: Body, warnings: readonly string[]])[] = [
   ['role and path are shown', {}, {}, { role: 'web', path: 'auth/token/create/web', orphan: false }, []],
   ['a suffix ends the path', { path_suffix: 'ci-1' }, {}, { path: 'auth/token/create/web/ci-1' }, []],
