@@ -208,6 +208,7 @@ const refused: readonly (readonly [rule: string, caller: string, body: Body, tex
   ['with an id of the server', 'root', { id: 'hvs.x' }, "custom token ID cannot have the 'hvs.' prefix"],
   ['with an id of old servers', 'root', { id: 's.x' }, "custom token ID cannot have the 's.' prefix"],
   ['with a dot in the id', 'root', { id: 'a.b' }, "custom token ID cannot have a '.' in the value"],
+  ['with blanks around the id', 'root', { id: ' mine' }, 'a token ID has no blanks around it'],
   ['with a negative ttl', 'root', { ttl: '-1h' }, 'ttl must be positive'],
   ['with a negative lease', 'root', { lease: '-1h' }, 'lease must be positive'],
   ['with a negative maximum', 'root', { explicit_max_ttl: '-1h' }, 'explicit_max_ttl must be positive'],
@@ -240,6 +241,13 @@ test('token create: with an id that is in use is refused; the id is the token', 
   assert.equal((await server.ask('GET', 'auth/token/lookup-self', { token: 'my-own-token' })).status, 200)
   const again = await server.ask('POST', 'auth/token/create', { body })
   assert.deepEqual([again.status, again.errors], [400, ['cannot create a token with a duplicate ID']])
+})
+
+test('token create: an empty id is none', async () => {
+  await using server = await open()
+  const token = await callerOf(server, 'plain')
+  const answer = await server.ask('POST', 'auth/token/create', { token, body: { id: '' } })
+  assert.match(authOf(answer).client_token, /^hvs\./)
 })
 
 test('token create: create-orphan asks no sudo, and its token outlives the caller', async () => {

@@ -76,7 +76,8 @@ export class Renewals {
     }
     const { parameters } = role.token
     return {
-      period: least(tokenRole.period, parameters.period),
+      // Whoever may use a role may not ask for a period that it doesn't give.
+      period: parameters.period === 0 ? none : least(tokenRole.period, parameters.period),
       explicitMaxTtl: least(tokenRole.explicitMaxTtl, parameters.explicitMaxTtl),
     }
   }

@@ -1,5 +1,5 @@
 import { type Seconds, seconds } from '#ground/base/clock.ts'
-import { bool, durationSeconds, int, optionalText, stringList, stringMap, text } from '#ground/fields/kit.ts'
+import { bool, durationSeconds, int, stringList, stringMap, text } from '#ground/fields/kit.ts'
 import type { Input } from '#ground/fields/field.ts'
 import { matchesAnyGlob } from '#ground/text/glob.ts'
 import type { Call } from '#backend/call.ts'
@@ -12,7 +12,7 @@ import { choosePolicies, chooseType } from './choose.ts'
 import type { TokenState } from './state.ts'
 
 export const createFields = {
-  id: optionalText({ description: 'The token itself, instead of a random one; root or sudo only.', isSecret: true }),
+  id: text({ description: 'The token itself, instead of a random one; root or sudo only.', isSecret: true }),
   policies: stringList({ description: 'Policies of the token; without any, those of the caller.' }),
   meta: stringMap({ description: 'Metadata shown in audit and lookups.' }),
   no_parent: bool({ description: 'Make an orphan; root or sudo only. By a role, the role says.' }),
@@ -60,7 +60,7 @@ export async function create(call: Call<CreateInput>, state: TokenState, at: Cre
   if (type === 'batch') checkBatch(input, bounds)
   if (input.num_uses < 0) refuse('number of uses cannot be negative')
   if (input.entity_alias !== '') checkAlias(input.entity_alias, role)
-  if (input.id !== undefined) checkId(input.id, hasSudo)
+  if (input.id !== '') checkId(input.id, hasSudo)
   const policies = choosePolicies(input, parent, role, hasSudo)
   if (type === 'batch' && policies.includes('root')) refuse('batch tokens cannot be root tokens')
   const isOrphan = role === null ? isOrphanPath || input.no_parent : role.orphan
@@ -74,7 +74,7 @@ export async function create(call: Call<CreateInput>, state: TokenState, at: Cre
   if (isEndless && parent.expiresAt !== null) refuse('expiring root tokens cannot create non-expiring root tokens')
   const token: NewToken = {
     type,
-    id: input.id ?? null,
+    id: input.id === '' ? null : input.id,
     policies,
     metadata: Object.keys(input.meta).length === 0 ? null : input.meta,
     displayName: displayName(input.display_name),
@@ -135,7 +135,7 @@ function checkBatch({ id }: CreateInput, { explicitMaxTtl, numUses, period }: Bo
     explicit_max_ttl: explicitMaxTtl !== 0,
     num_uses: numUses !== 0,
     period: period !== 0,
-    id: id !== undefined,
+    id: id !== '',
   }
   for (const [name, isSet] of Object.entries(set)) if (isSet) refuse(`batch tokens cannot have "${name}" set`)
 }
@@ -150,7 +150,7 @@ function checkId(id: string, hasSudo: boolean): void {
   if (id.startsWith('hvs.')) refuse("custom token ID cannot have the 'hvs.' prefix")
   if (id.startsWith('s.')) refuse("custom token ID cannot have the 's.' prefix")
   if (id.includes('.')) refuse("custom token ID cannot have a '.' in the value")
-  if (id.trim() !== id || id === '') refuse('a token ID is not empty and has no blanks around it')
+  if (id.trim() !== id) refuse('a token ID has no blanks around it')
 }
 
 const displayName = (given: string): string =>

@@ -425,6 +425,23 @@ test('token role renew: the role counts as it is then, and what the call asked f
   assert.equal(await renew(token), 900)
 })
 
+test('token role renew: a role that gives no period any more lets its tokens end, whatever they asked for', async () => {
+  await using server = await open()
+  await write(server, 'web', { token_period: '2h', orphan: true })
+  const { client_token: token } = authOf(
+    await server.ask('POST', 'auth/token/create/web', { token: await user(server), body: { period: '1h' } }),
+  )
+  await write(server, 'web', { token_period: 0 })
+  const granted: number[] = []
+  for (let half = 0; half < 20; half++) {
+    await server.world.clock.advance(1_800_000)
+    const answer = await server.ask('POST', 'auth/token/renew-self', { token, body: {} })
+    if (answer.status === 200) granted.push(authOf(answer).lease_duration)
+  }
+  assert.deepEqual([granted.length, granted.at(-1)], [19, 1_800])
+  assert.equal((await server.ask('GET', 'auth/token/lookup-self', { token })).status, 403)
+})
+
 test('token role renew: of a role that is gone nothing is renewed', async () => {
   await using server = await open()
   await write(server, 'web', {})
