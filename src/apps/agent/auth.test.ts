@@ -176,6 +176,21 @@ test('renewals that fail do not spin', async t => {
   await run.end()
 })
 
+test('batch tokens are never renewed: another login comes in time, each time', async t => {
+  const batch = (token: string): ScriptedAnswer => ({
+    status: 200,
+    body: `{"auth":{"client_token":"${token}","lease_duration":600,"renewable":false,"token_type":"batch"}}`,
+  })
+  const run = start(t, [batch('hvb.1'), batch('hvb.2'), batch('hvb.3')])
+  for (let minute = 0; minute < 20; minute++) {
+    assert.ok(run.tokens.length <= minute / 3.3 + 1, `${run.tokens.length} logins in ${minute} minutes`)
+    await run.advance(60_000)
+  }
+  assert.deepEqual(run.tokens.slice(0, 3), ['hvb.1', 'hvb.2', 'hvb.3'])
+  assert.equal(run.sent.length, run.logins())
+  await run.end()
+})
+
 test('a token that was handed over is used and renewed without a login', async t => {
   const handedOver: Held = {
     token: new Secret('t0'),

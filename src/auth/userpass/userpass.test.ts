@@ -235,6 +235,16 @@ test('userpass: what the parameters say holds for the token', async () => {
   assert.equal((await server.ask('GET', 'auth/token/lookup-self', { token, address: '198.51.100.1' })).status, 403)
 })
 
+test('userpass: a batch token of a user is held to the addresses of the user', async () => {
+  await using server = await openUserpass()
+  await addUser(server, 'bob', { token_type: 'batch', token_bound_cidrs: '192.0.2.0/24' })
+  const { auth } = (await login(server, 'bob', 'secret', '192.0.2.9')).body as { auth: Auth }
+  assert.deepEqual([auth['token_type'], auth.accessor], ['batch', ''])
+  const from = async (address: string): Promise<number> =>
+    (await server.ask('GET', 'auth/token/lookup-self', { token: auth.client_token, address })).status
+  assert.deepEqual([await from('192.0.2.9'), await from('198.51.100.1')], [200, 403])
+})
+
 test('userpass: from outside of token_bound_cidrs the right password is refused with 403, a wrong one with 400', async () => {
   await using server = await openUserpass()
   await addUser(server, 'bob', { token_bound_cidrs: '10.0.0.0/8' })

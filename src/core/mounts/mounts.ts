@@ -35,6 +35,9 @@ const drainMsDefault = 90_000
 export class Mounts {
   readonly #options: MountsOptions
   #byPath = new Map<string, Mount>()
+  #byAccessor = new Map<string, Mount>()
+  /** By uuid. */
+  readonly #builtins = new Set<string>()
   #busy: Promise<unknown> = Promise.resolve()
   /** Being removed, by path. */
   readonly #removals = new Map<string, Promise<void>>()
@@ -46,9 +49,12 @@ export class Mounts {
     this.#options = options
   }
 
-  /** Mounts that are part of the server and not kept: `sys/`, `cubbyhole/`, `auth/token/`. */
+  /** Mounts that are part of the server: `sys/`, `cubbyhole/`, `auth/token/`. Kept is only how they were tuned. */
   async addBuiltin(entry: MountEntry, engine: AnyEngine): Promise<void> {
-    this.#put(await this.#open(entry, engine))
+    const tuned = (await this.#options.keeper.get(this.#entryKey(entry.uuid), mountCodec)) as MountEntry | null
+    const { config, description, options } = tuned ?? entry
+    this.#put(await this.#open({ ...entry, config, description, options }, engine))
+    this.#builtins.add(entry.uuid)
   }
 
   /** Opens what is kept; goes on with removals that were cut short. One that fails again leaves its mount refused. */
@@ -58,6 +64,7 @@ export class Mounts {
     for (;;) {
       const page = await keeper.list(this.#entryKey(''), { ...(after !== undefined && { after }), limit: pageSize })
       for (const uuid of page.names) {
+        if (this.#builtins.has(uuid)) continue
         const entry = (await keeper.get(this.#entryKey(uuid), mountCodec)) as MountEntry
         const engine = this.#engine(entry)
         if (engine === null) {
@@ -99,8 +106,7 @@ export class Mounts {
   }
 
   byAccessor(accessor: string): Mount | null {
-    for (const mount of this.#byPath.values()) if (mount.entry.accessor === accessor) return mount
-    return null
+    return this.#byAccessor.get(accessor) ?? null
   }
 
   /** Sorted by path. */
@@ -161,14 +167,14 @@ export class Mounts {
       const next = hasNewOptions
         ? await this.#openInPlaceOf(mount, entry, former.promise)
         : { ...makeMount({ ...mount, entry, facts: this.#facts(entry) }), inFlight: mount.inFlight }
-      if (!this.#isBuiltin(mount)) await this.#commitOrClose(entry, next, mount)
+      await this.#commitOrClose(entry, next, mount)
       this.#put(next)
       if (hasNewOptions) void this.#retire(mount).then(former.resolve)
     })
   }
 
   async #openInPlaceOf(mount: Mount, entry: MountEntry, former: Promise<void>): Promise<Mount> {
-    const engine = this.#isBuiltin(mount) ? mount.engine : this.#engine(entry)
+    const engine = this.#builtins.has(mount.entry.uuid) ? mount.engine : this.#engine(entry)
     if (engine === null) throw fault('request.invalid', `plugin not found in the catalog: ${this.#asked(entry)}`)
     return engine === mount.engine ? this.#open(entry, engine) : this.#open(entry, engine, former)
   }
@@ -222,15 +228,13 @@ export class Mounts {
     await Promise.all(this.#retiring)
     for (const mount of this.#byPath.values()) await this.#closeState(mount)
     this.#byPath = new Map()
+    this.#byAccessor = new Map()
   }
 
   #put(mount: Mount): Mount {
     this.#byPath.set(mount.path, mount)
+    this.#byAccessor.set(mount.entry.accessor, mount)
     return mount
-  }
-
-  #isBuiltin(mount: Mount): boolean {
-    return !this.#options.catalog.includes(mount.engine)
   }
 
   #engine({ kind, type, options }: MountEntry): AnyEngine | null {
@@ -300,6 +304,7 @@ export class Mounts {
     await keeper.purge(this.#viewPrefix(mount.entry))
     await keeper.commit([{ key: this.#entryKey(mount.entry.uuid), codec: mountCodec, entry: null }])
     this.#byPath.delete(mount.path)
+    this.#byAccessor.delete(mount.entry.accessor)
   }
 
   // @source openbao vault/mount.go: paths may nest, but none may be a prefix of another.

@@ -7,7 +7,7 @@ import { AuditDevices } from '#core/audit/devices.ts'
 import type { Barrier } from '#core/barrier/barrier.ts'
 import { PasswordShelf } from '#core/builtin/system/password-shelf.ts'
 import { cubbyholeEngine } from '#core/builtin/cubbyhole.ts'
-import { tokenEngine } from '#core/builtin/token.ts'
+import { tokenEngine } from '#core/builtin/token/engine.ts'
 import type { EventHub } from '#core/events/event-hub.ts'
 import type { NoticeHub } from '#core/events/notices.ts'
 import { Identity } from '#core/identity/identity.ts'
@@ -28,10 +28,12 @@ import { mayHear } from '#core/policy/hearing.ts'
 import { PolicyShelf } from '#core/policy/shelf.ts'
 import { LeaseQuotas } from '#core/quota/lease-quotas.ts'
 import { readCounted } from '#core/quota/read.ts'
+import { bothCensuses, TokenCount } from '#core/quota/token-count.ts'
 import { Keeper } from '#core/storage/keeper.ts'
 import { textCodec } from '#core/storage/text-codec.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
 import { Renewals } from '#core/tokens/renewal.ts'
+import { TokenRoles } from '#core/tokens/roles.ts'
 import { subjectOf } from '#core/tokens/subject.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
 import type { Verdict } from '#protocol/verdict.ts'
@@ -68,6 +70,9 @@ export type OpenHouse = House & {
   readonly quotas: LeaseQuotas
   /** Does any rule of the token lie at or below the path, or cover it? */
   touches(live: LiveToken, path: string): Promise<boolean>
+  readonly tokenCount: TokenCount
+  /** The verdict for a token. */
+  judgeToken(token: string, question: Question): Promise<Verdict | null>
   /** May the token's holder hear of an event of this type about this path? */
   mayHear(live: LiveToken, path: string | null, type: string): Promise<boolean>
   /** The verdict for the token behind an accessor. */
@@ -84,7 +89,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
   await furnishRooms(rooms, options)
   const sweeping = new AbortController()
   const { keeper, audit, devices, identity, policies, passwords, acls, due, telling, mounts } = rooms
-  const { effects, leases, tokens, quotas, lockout } = rooms
+  const { effects, leases, tokens, quotas, lockout, tokenCount } = rooms
   const aclOf = (live: LiveToken): Maybe<Acl> =>
     acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.entity) }))
   const judge = (live: LiveToken, question: Question): Maybe<Verdict> => {
@@ -112,7 +117,12 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     quotas,
     lockout,
     mayHear: async (live, path, type) => mayHear(await aclOf(live), path, type),
+    tokenCount,
     touches: async (live, path) => grantsBelow(await aclOf(live), path),
+    async judgeToken(token, question) {
+      const live = await tokens.find(token)
+      return live === null ? null : judge(live, question)
+    },
     async judgeFor(accessor, question) {
       const live = await tokens.liveByAccessor(accessor)
       return live === null ? null : judge(live, question)
@@ -120,6 +130,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     async close() {
       sweeping.abort()
       quotas.close()
+      tokenCount.close()
       telling.close()
       await due.stop()
       await mounts.close()
@@ -161,7 +172,7 @@ async function buildRooms({
     return now === null ? { entry: made, result: made } : { result: made }
   })
   const telling = new Telling(world, accessor => mounts.byAccessor(accessor)?.entry ?? null)
-  const lives = buildLives({ keeper, world, identity, due, salt, telling, mounts: () => mounts })
+  const lives = buildLives({ keeper, world, identity, due, salt, barrier, telling, mounts: () => mounts })
   const { effects, leases, tokens, quotas } = lives
   const lockout = new Lockout({ keeper, world, due, prefix: `${ns}/lockout/`, settings: lockoutSettings })
   const mounts: Mounts = new Mounts({
@@ -203,12 +214,13 @@ type LifeParts = {
   readonly due: DueIndex
   readonly salt: string
   readonly telling: Telling
+  readonly barrier: Barrier
   /** Asked only once everything is built. */
   readonly mounts: () => Mounts
 }
 
 /** What has a life: leases and tokens, and who counts them. */
-function buildLives({ keeper, world, identity, due, salt, telling, mounts }: LifeParts) {
+function buildLives({ keeper, world, identity, due, salt, barrier, telling, mounts }: LifeParts) {
   const mountOf = (accessor: string): Mount | null => mounts().byAccessor(accessor)
   const effects = new EffectRoom({ keeper, world, due, prefix: `${ns}/`, mountOf })
   const quotas: LeaseQuotas = new LeaseQuotas({
@@ -231,18 +243,33 @@ function buildLives({ keeper, world, identity, due, salt, telling, mounts }: Lif
     census,
     onChange: (what, lease) => telling.tellLease(what, lease),
   })
-  const tokens: Tokens = new Tokens({ keeper, world, identity, due, prefix: `${ns}/token/`, salt, leases, census })
-  return { effects, quotas, leases, tokens }
+  const tokenCount: TokenCount = new TokenCount((after, limit) => tokens.shelf.keys(after, limit))
+  const tokens: Tokens = new Tokens({
+    keeper,
+    world,
+    identity,
+    due,
+    prefix: `${ns}/token/`,
+    salt,
+    sealer: barrier,
+    isMounted: accessor => mountOf(accessor)?.entry.isTainted === false,
+    leases,
+    census: bothCensuses(census, tokenCount),
+  })
+  return { effects, quotas, leases, tokens, tokenCount }
 }
 
 async function furnishRooms(rooms: Rooms, { world, system }: HouseOptions): Promise<void> {
-  const { identity, policies, tokens, mounts, devices } = rooms
+  const { identity, policies, tokens, leases, mounts, devices } = rooms
+  const roles = new TokenRoles(rooms.keeper, `${ns}/token/`)
   await mounts.addBuiltin(system.entry, system.engine)
   await mounts.addBuiltin(
     builtinEntry('auth', 'token/', 'token', 'token based credentials'),
     tokenEngine({
       tokens,
-      renewals: new Renewals(tokens, mounts, world),
+      roles,
+      leases,
+      renewals: new Renewals(tokens, mounts, roles, world),
       policyExists: async name => (await policies.get(name)) !== null,
       identityPolicies: async id => (id === '' ? [] : ((await identity.entity(id))?.policies ?? [])),
       callerOf: tokenOf,

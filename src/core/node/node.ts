@@ -3,6 +3,7 @@ import type { World } from '#ground/base/world.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '#ground/http/message.ts'
 import { defaultJsonLimits } from '#ground/text/json-parse.ts'
 import type { AnyEngine } from '#backend/engine.ts'
+import type { NewToken } from '#backend/login.ts'
 import { rootNamespace } from '#backend/namespace.ts'
 import { Unsealer } from '#core/barrier/unsealer.ts'
 import { systemEngine } from '#core/builtin/system/engine.ts'
@@ -189,7 +190,8 @@ export class ServerNode implements SealControl {
   async createRootToken(id: string | null): Promise<string> {
     const house = this.#house!
     const none = 0 as never
-    const asked = {
+    const asked: NewToken = {
+      type: 'service',
       id,
       policies: ['root'],
       metadata: null,
@@ -201,9 +203,12 @@ export class ServerNode implements SealControl {
       explicitMaxTtl: none,
       period: none,
       numUses: 0,
+      boundCidrs: [],
+      role: null,
+      alias: null,
     }
     const mount = { ...house.mounts.effectiveTtls(defaultMountConfig), accessor: 'auth_token_builtin' }
-    const { token } = await registerToken(house.tokens, asked, null, mount, { now: this.#options.world.clock.now() })
+    const { token } = await registerToken(house, asked, null, mount, { now: this.#options.world.clock.now() })
     return token.reveal('the root token, shown once by init')
   }
 
@@ -280,7 +285,8 @@ export class ServerNode implements SealControl {
       refusal: id => this.#refusals.get(id),
       judgeFor: (accessor, path, operation) =>
         this.#house!.judgeFor(accessor, { path, operation, values: null, wrapTtl: 0 } as never),
-      accessorOf: async token => (await this.#house!.tokens.find(token))?.entry.accessor ?? null,
+      judgeToken: (token, path, operation) =>
+        this.#house!.judgeToken(token, { path, operation, values: null, wrapTtl: 0 } as never),
       isCallerAlive: async call => {
         const live = tokenOf(call)
         return live !== null && this.#house !== null && (await this.#house.tokens.find(live.audited.token)) !== null

@@ -182,7 +182,21 @@ def tokens(c):
     step("token of two uses: first", e.auth.token.lookup_self)
     step("token of two uses: second", e.auth.token.lookup_self)
     step("token of two uses: third", e.auth.token.lookup_self)
-    step("token batch", lambda: t.create(type="batch", ttl="1h"))
+    role = {"role_name": "ci", "allowed_policies": ["reader"], "orphan": True, "renewable": False, "path_suffix": "build"}
+    step("token role write", lambda: t.create_or_update_role(**role))
+    step("token role read", lambda: t.read_role("ci"))
+    step("token role list", t.list_roles)
+    step("token of a role", lambda: t.create(role_name="ci", ttl="1h"))
+    step("token role delete", lambda: t.delete_role("ci"))
+    step("token of an unknown role", lambda: t.create(role_name="ci"))
+    batch = step("token batch", lambda: t.create(policies=["reader"], type="batch", ttl="1h"))
+    b = client_of(batch["auth"]["client_token"])
+    step("token batch lookup self", b.auth.token.lookup_self)
+    step("token batch renew self", b.auth.token.renew_self)
+    step("token batch revoke", lambda: t.revoke(batch["auth"]["client_token"]))
+    step("token batch is authenticated", b.is_authenticated)
+    step("token batch of limited uses", lambda: t.create(policies=["reader"], type="batch", num_uses=2))
+    step("token tidy", t.tidy)
     step("token wrapped", lambda: t.create(policies=["reader"], wrap_ttl="60s"))
     family = t.create(policies=["root"])["auth"]["client_token"]
     child = client_of(family).auth.token.create(policies=["reader"])["auth"]["client_token"]

@@ -2,6 +2,7 @@ import { anything, bool } from '#ground/fields/kit.ts'
 import type { Engine } from '#backend/engine.ts'
 import { auditRows } from './audit.ts'
 import { capabilityRows } from './capabilities.ts'
+import { counterRows } from './counters.ts'
 import { eventRows } from './events.ts'
 import { forecastRow } from './forecast.ts'
 import { leaseRows } from './leases.ts'
@@ -63,6 +64,7 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
       ...quotaRows,
       ...lockedUserRows,
       ...capabilityRows,
+      ...counterRows,
       ...auditRows,
       ...noticeRows,
       ...eventRows,

@@ -40,7 +40,10 @@ export const tuneFields = {
   max_lease_ttl: optionalText({ description: 'The longest TTL; "system" or 0 = the system\'s.' }),
   listing_visibility: optionalText({ description: '"unauth": shown to everybody.' }),
   options: optionalStringMap({ description: 'Options of the type; an empty value removes one.' }),
-  token_type: optionalText({ description: 'Auth mounts: default-service or service.' }),
+  token_type: optionalText({
+    description:
+      'Auth mounts: service or batch for all tokens, default-service or default-batch where a role says nothing.',
+  }),
   audit_non_hmac_request_keys: anything({ description: 'Request keys whose values audit shows.' }),
   audit_non_hmac_response_keys: anything({ description: 'Response keys whose values audit shows.' }),
   passthrough_request_headers: anything({ description: 'Headers that the engine sees.' }),
@@ -103,9 +106,8 @@ function visibility(value: Json): MountConfig['listingVisibility'] {
 
 function tokenType(value: Json, kind: MountEntry['kind']): MountConfig['tokenType'] {
   if (kind !== 'auth') throw fault('request.invalid', "'token_type' can only be modified on auth mounts")
-  if (value === '' || value === 'default-service') return 'default-service'
-  if (value === 'service') return 'service'
-  if (value === 'batch' || value === 'default-batch') throw fault('request.invalid', 'batch tokens are not supported')
+  if (value === '') return 'default-service'
+  if (value === 'default-service' || value === 'default-batch' || value === 'service' || value === 'batch') return value
   throw fault('request.invalid', `invalid value for 'token_type'`)
 }
 

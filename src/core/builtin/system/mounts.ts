@@ -98,6 +98,9 @@ async function tune(kind: Kind, call: Call<Input<typeof tuneFields>>, state: Sys
   const { input, sent } = call
   const path = full(kind, withSlash(input.path))
   if (kind === 'secret' && isReserved(path)) throw fault('request.invalid', `cannot tune "${path}"`)
+  // By its own rules, which ask who makes a token. @source vault/logical_system.go handleTuneWriteCommon
+  if (path === 'auth/token/' && input.token_type !== undefined)
+    throw fault('request.invalid', "'token_type' cannot be set for 'token' or 'ns_token' auth mounts")
   const given: Record<string, Json> = {}
   for (const name of sent) {
     const value = input[name as keyof typeof input]

@@ -11,6 +11,7 @@ import type { Lockout } from '#core/lockout/lockout.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import type { PolicyShelf } from '#core/policy/shelf.ts'
 import type { LeaseQuotas } from '#core/quota/lease-quotas.ts'
+import type { TokenCount } from '#core/quota/token-count.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
 import type { Verdict } from '#protocol/verdict.ts'
 import type { PasswordShelf } from './password-shelf.ts'
@@ -59,6 +60,7 @@ export type UnsealedState = {
   readonly mounts: Mounts
   readonly leases: Leases
   readonly tokens: Tokens
+  readonly tokenCount: Pick<TokenCount, 'total'>
   readonly quotas: LeaseQuotas
   readonly lockout: Lockout
   readonly policies: PolicyShelf
@@ -88,8 +90,8 @@ export type SystemState = {
   mayHear(call: Call, path: string | null, type: string): Promise<boolean>
   /** Judges for the token behind an accessor; null when there is none. */
   judgeFor(accessor: string, path: string, operation: Verdict['capabilities'][number] | 'help'): Promise<Verdict | null>
-  /** Accessor of a living token; null when there is none. */
-  accessorOf(token: string): Promise<string | null>
+  /** Judges for a token; null when there is none. */
+  judgeToken(token: string, path: string, operation: Verdict['capabilities'][number] | 'help'): Promise<Verdict | null>
   /** The OpenAPI document of all mounts that the caller may see. */
   openApi(call: Call, generic: boolean): Json
 }
