@@ -1,6 +1,7 @@
 import type { Maybe } from '#ground/base/brand.ts'
 import type { Instant, Seconds } from '#ground/base/clock.ts'
 import type { World } from '#ground/base/world.ts'
+import type { Peer } from '#ground/http/message.ts'
 import type { Fields, Input } from '#ground/fields/field.ts'
 import type { Json } from '#ground/text/json.ts'
 import type { EngineEvent } from '#protocol/event.ts'
@@ -36,6 +37,11 @@ export type Parts = {
    * pool, a SQL driver loader. Keys are the engine's documented needs (`engine.needs`).
    */
   readonly services: Readonly<Record<string, unknown>>
+  /**
+   * Where the state takes the place of one of another engine, whose entries it finds: resolved once the mount is this
+   * engine's durably, and no request holds the other any more. Until then `open` changes nothing.
+   */
+  readonly former?: Promise<void>
 }
 
 /** A lease as its engine sees it when renewing or revoking. */
@@ -54,6 +60,8 @@ export type HeldLogin = {
   readonly login: Pick<Login, 'alias' | 'metadata' | 'parameters' | 'internal'>
   readonly issuedAt: Instant
   readonly increment: Seconds
+  /** Whose request it is: not always the token's own. */
+  readonly peer: Peer
   readonly signal: AbortSignal
 }
 

@@ -101,7 +101,7 @@ export interface ApiClient extends AsyncDisposable {
   with(change: ClientChange): ApiClient
   /** A connection to the same server for an upgrade, and the headers it must carry. */
   dial(
-    path: string,
+    request: Pick<ApiRequest, 'path' | 'query'>,
     signal: AbortSignal,
   ): Promise<{
     readonly socket: Duplex
@@ -157,11 +157,11 @@ class Client implements ApiClient {
   }
 
   async dial(
-    path: string,
+    asked: Pick<ApiRequest, 'path' | 'query'>,
     signal: AbortSignal,
   ): Promise<{ socket: Duplex; target: string; host: string; headers: (readonly [string, string])[] }> {
     const socket = await this.#wire.dial(signal)
-    const request = { method: 'GET', path }
+    const request = { method: 'GET', ...asked }
     return { socket, target: this.#target(request), host: hostOf(this.address), headers: this.#headers(request) }
   }
 

@@ -7,6 +7,7 @@ import { JsonError } from '#ground/text/json-parse.ts'
 import { isJsonObject, type Json, renderJson } from '#ground/text/json.ts'
 import { goQuote } from '#ground/text/quote.ts'
 import type { Io } from '#protocol/command.ts'
+import type { AuthBlock } from '#protocol/envelope.ts'
 import type { ApiClient } from '#client/api.ts'
 import type { Settings } from './settings.ts'
 import { CliError, type Ui } from './ui.ts'
@@ -31,6 +32,10 @@ export class Context<F extends Flags> {
   readonly probe: ApiClient
   /** The first request is printed instead of being sent. */
   readonly isDryRun: boolean
+  /** For what must be undone though the user has ended the command: short, and without a second try. */
+  readonly parting: ApiClient
+  /** The login that was made for this command alone. */
+  readonly session: AuthBlock | null
   #isInputRead = false
 
   constructor(parts: {
@@ -45,6 +50,8 @@ export class Context<F extends Flags> {
     client: ApiClient
     probe: ApiClient
     isDryRun: boolean
+    parting: ApiClient
+    session: AuthBlock | null
   }) {
     this.io = parts.io
     this.ui = parts.ui
@@ -57,6 +64,8 @@ export class Context<F extends Flags> {
     this.client = parts.client
     this.probe = parts.probe
     this.isDryRun = parts.isDryRun
+    this.parting = parts.parting
+    this.session = parts.session
   }
 
   /** An argument that the row's `args` promises. */

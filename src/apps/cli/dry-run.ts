@@ -28,8 +28,8 @@ export function dryRunClient(client: ApiClient, kind: DryRunKind, tls: TlsSettin
     request: async request => describe(request),
     describe: request => client.describe(request),
     with: (change: ClientChange) => dryRunClient(client.with(change), kind, tls, program),
-    dial: async path => {
-      await describe({ method: 'GET', path })
+    dial: async request => {
+      await describe({ method: 'GET', ...request })
       throw new DryRun('')
     },
     close: () => client.close(),

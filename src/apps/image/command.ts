@@ -95,7 +95,7 @@ async function writeArchive(
   const config = {
     Entrypoint: entryPoint,
     Cmd: ['-help'],
-    Env: ['HOME=/home/coffer', 'PATH=/usr/local/bin:/bin'],
+    Env: ['HOME=/home/vault', 'PATH=/usr/local/bin:/bin'],
     User: '65532:65532',
     Labels: { 'org.opencontainers.image.title': 'coffer', 'org.opencontainers.image.version': cofferVersion },
   }

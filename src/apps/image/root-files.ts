@@ -83,7 +83,6 @@ export async function rootFiles(input: RootFilesInput): Promise<RootFiles> {
       ...['bin', 'etc', 'home', 'lib64', 'usr', 'usr/lib', libraryFolder()].map(path => folder(path)),
       folder('tmp', 0o1777),
       // Any account may run the image; where the root is writable, so is its home.
-      folder('home/coffer', 0o777),
       folder('home/vault', 0o777),
       { kind: 'link', path: 'lib', target: 'usr/lib' },
       ...(await libraries(input)),
@@ -91,7 +90,7 @@ export async function rootFiles(input: RootFilesInput): Promise<RootFiles> {
       ...shellCommands.map((name): Entry => ({ kind: 'link', path: `bin/${name}`, target: 'busybox' })),
       file(
         'etc/passwd',
-        'root:x:0:0:root:/:/bin/sh\nvault:x:100:1000::/home/vault:/bin/sh\ncoffer:x:65532:65532::/home/coffer:/bin/sh\n',
+        'root:x:0:0:root:/:/bin/sh\nvault:x:100:1000::/home/vault:/bin/sh\ncoffer:x:65532:65532::/home/vault:/bin/sh\n',
       ),
       file('etc/group', 'root:x:0:\nvault:x:1000:\ncoffer:x:65532:\n'),
       file('etc/nsswitch.conf', 'hosts: files dns\n'),

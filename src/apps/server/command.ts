@@ -7,6 +7,7 @@ import { writeFileAtomically } from '#ground/process/atomic-file.ts'
 import { ConfigFilesError, readConfigFiles } from '#ground/process/config-files.ts'
 import { holdPidFile, PidFileError } from '#ground/process/pid-file.ts'
 import { onSignals } from '#ground/process/signals.ts'
+import { parseGoBool } from '#ground/fields/kit.ts'
 import { FlagError, type FlagValues, parseFlags } from '#ground/text/flags.ts'
 import { flagsHelp } from '#ground/text/flags-help.ts'
 import { ServerNode } from '#core/node/node.ts'
@@ -144,7 +145,11 @@ async function serve(flags: ServerFlags, io: Io): Promise<number> {
   const node = new ServerNode({
     world,
     store,
-    settings: { ...config, requestBytesMax: Math.max(...config.listeners.map(listener => listener.requestBytesMax)) },
+    settings: {
+      ...config,
+      lockout: { isDisabled: isLockoutDisabled(io.env), stanzas: config.lockouts },
+      requestBytesMax: Math.max(...config.listeners.map(listener => listener.requestBytesMax)),
+    },
     autoSeal: config.seal === null ? null : sealOf(config.seal, io, world),
     catalog,
     services: services.byName,
@@ -170,6 +175,13 @@ async function serve(flags: ServerFlags, io: Io): Promise<number> {
     await node.stop()
   }
   return failed.signal.aborted ? 1 : 0
+}
+
+function isLockoutDisabled(env: Io['env']): boolean {
+  const said = environmentOf(env)('VAULT_DISABLE_USER_LOCKOUT')
+  const isDisabled = parseGoBool(said ?? '')
+  if (isDisabled === null) throw new ConfigError(`DISABLE_USER_LOCKOUT must be true or false, not "${said}"`)
+  return isDisabled
 }
 
 function sealOf(seal: NonNullable<ServerConfig['seal']>, io: Io, world: World): ReturnType<typeof staticSeal> {

@@ -2,9 +2,11 @@ import { type Seconds, seconds } from '#ground/base/clock.ts'
 import { type LogFormat, type LogLevel, logLevels } from '#ground/base/log.ts'
 import { HclReader } from '#ground/hcl/decode.ts'
 import { parseHcl } from '#ground/hcl/parse.ts'
+import type { LockoutTune } from '#core/mounts/entry.ts'
 import type { AuditStanza } from '#core/node/node.ts'
 import { ConfigError } from './config-error.ts'
 import { type ListenerConfig, readListener } from './listener-config.ts'
+import { readLockout } from './lockout-config.ts'
 
 export type StorageConfig = { readonly type: 'sqlite' | 'inmem'; readonly path: string }
 
@@ -36,6 +38,8 @@ export type ServerConfig = {
   readonly logFile: string | null
   readonly pidFile: string | null
   readonly hasUi: boolean
+  /** By type of auth method; `all` stands for each. */
+  readonly lockouts: ReadonlyMap<string, LockoutTune>
 }
 
 /** A configuration, and what in it was passed over. */
@@ -51,7 +55,6 @@ const withoutMeaning = [
   'plugin_directory',
   'telemetry',
   'service_registration',
-  'user_lockout',
   'detect_deadlocks',
   'raw_storage_endpoint',
   'introspection_endpoint',
@@ -74,6 +77,7 @@ export function readServerConfig(files: readonly { readonly name: string; readon
   const warnings: string[] = []
   const listeners: ListenerConfig[] = []
   const audits: AuditStanza[] = []
+  const lockouts = new Map<string, LockoutTune>()
   let storage: StorageConfig | null = null
   let seal: StaticSealConfig | null = null
   const plain: Partial<{ -readonly [K in keyof ServerConfig]: ServerConfig[K] }> = {}
@@ -87,6 +91,7 @@ export function readServerConfig(files: readonly { readonly name: string; readon
     const sealBlock = reader.block('seal', 1)
     if (sealBlock) seal = readSeal(sealBlock.labels[0]!, sealBlock.body, name)
     for (const block of reader.blocks('audit', [1, 2])) audits.push(readAudit(block.labels, block.body))
+    for (const block of reader.blocks('user_lockout', 1)) lockouts.set(...readLockout(block))
     Object.assign(plain, readPlain(reader, name))
     for (const key of withoutMeaning)
       if (reader.body.items.some(item => item.name === key))
@@ -120,6 +125,7 @@ export function readServerConfig(files: readonly { readonly name: string; readon
       logFile: null,
       pidFile: null,
       hasUi: false,
+      lockouts,
       ...plain,
     },
     warnings,

@@ -105,8 +105,10 @@ export class LineWriter {
     const kept = this.#tokens.get(token)
     if (kept !== undefined) return kept
     const hashed = quoted(this.#hasher.text(token.token))
-    const accessor = this.#accessor(token.accessor)
-    let head = `{"client_token":${hashed},"accessor":${accessor},"display_name":${quoted(token.displayName)}`
+    // A batch token has none, and what is empty is left out.
+    const accessor = (name: string): string =>
+      token.accessor === '' ? '' : `,"${name}":${this.#accessor(token.accessor)}`
+    let head = `{"client_token":${hashed}${accessor('accessor')},"display_name":${quoted(token.displayName)}`
     head += `,"policies":${texts(token.policies)},"token_policies":${texts(token.tokenPolicies)}`
     if (token.identityPolicies.length > 0) head += `,"identity_policies":${texts(token.identityPolicies)}`
     let tail = ''
@@ -121,7 +123,7 @@ export class LineWriter {
     const made = {
       head,
       tail,
-      request: `,"client_token":${hashed},"client_token_accessor":${accessor}`,
+      request: `,"client_token":${hashed}${accessor('client_token_accessor')}`,
       clientId: token.entityId === '' ? '' : `,"client_id":"${token.entityId}"`,
     }
     this.#tokens.set(token, made)

@@ -1,4 +1,4 @@
-/** A lease, or a token that ends by itself, as counts see it. */
+/** A lease, or a service token, as counts see it. */
 export type Counted = {
   readonly kind: 'lease' | 'token'
   /** Unique in its kind; in the order of bytes it is the order of the store's pages. */
@@ -7,6 +7,8 @@ export type Counted = {
   readonly path: string
   /** The role that it was made under. */
   readonly role: string | null
+  /** A token that doesn't end by itself: lease counts leave it out. */
+  readonly isEndless?: true
 }
 
 /** Who counts leases and tokens while they come and go. */

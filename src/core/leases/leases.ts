@@ -12,7 +12,15 @@ import type { Census, Counted } from './census.ts'
 import type { DueIndex } from './due-index.ts'
 import type { Due } from './due-lane.ts'
 import type { EffectRoom } from './effects.ts'
-import { irrevocableCodec, type LeaseEntry, leaseCodec, ownedCodec, type RevokeResult } from './entry.ts'
+import {
+  irrevocableCodec,
+  leafCharacters,
+  type LeaseEntry,
+  leaseCodec,
+  type OwnedEntry,
+  ownedCodec,
+  type RevokeResult,
+} from './entry.ts'
 import { sweep } from './sweep.ts'
 import { calculateTtl } from './ttl.ts'
 
@@ -28,13 +36,18 @@ export type LeasesOptions = {
   /** Adds writes to the token's life: false when it is dead, and nothing was written. */
   attach: (token: TokenKey, writes: readonly KeeperWrite[]) => Promise<boolean>
   census: Census
+  /** Something durable happened to a lease; `revoke`: it is gone, for whatever reason. */
+  onChange: (what: LeaseChange, lease: LeaseEntry) => void
 }
+
+export type LeaseChange = 'issue' | 'renew' | 'revoke' | 'irrevocable'
 
 /** Who a lease belongs to. */
 export type LeaseOwner = {
-  /** null: a token that is kept nowhere; the lease can't outlive it. */
-  readonly token: TokenKey | null
-  readonly expiresAt: Instant | null
+  /** The service token that it ends with: the one that asked, or the parent of a batch token. null: no such parent. */
+  readonly token: { readonly key: TokenKey; readonly accessor: string } | null
+  /** The end of a batch token, which the lease can't outlive; null for service tokens. */
+  readonly until: Instant | null
 }
 
 export type LeaseAsk = {
@@ -98,19 +111,21 @@ export class Leases {
     })
     const kind = mount.engine.leases?.[secret.secretType]
     if (kind === undefined) throw new Error(`engine ${mount.entry.type} has no secrets of type ${secret.secretType}`)
-    const bound = owner.token === null ? (owner.expiresAt ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
-    const leaf = world.entropy.base62(24)
+    const { token, until } = owner
+    const expiresAt = this.#end(grant.ttl, until)
+    const leaf = world.entropy.base62(leafCharacters)
     const entry: LeaseEntry = {
       id: `${path}/${leaf}`,
       mount: mount.entry.accessor,
       secretType: secret.secretType,
       internal: secret.internal,
-      token: owner.token,
+      token: token?.key ?? null,
       role,
       issuedAt: now,
-      expiresAt: instant(Math.min(now + grant.ttl * 1000, bound)),
+      expiresAt,
+      ...(until !== null && { until }),
       renewedAt: null,
-      ttl: seconds((Math.min(now + grant.ttl * 1000, bound) - now) / 1000),
+      ttl: secondsUntil(expiresAt, now),
       maxTtl: secret.maxTtl,
       renewable: secret.renewable && kind.renew !== undefined,
       attempts: 0,
@@ -119,17 +134,17 @@ export class Leases {
     const settled = secret.settles === undefined ? {} : { settles: secret.settles }
     const log = effects.of(entry.mount)
     const writes = [this.#write(entry), due.entry(this.#due(entry, entry.expiresAt)), ...log.writes(settled)]
-    const { token } = owner
     const isMade = await census.during(countedLease(entry.id, role), 1, () =>
       token === null
         ? keeper.commit(writes).then(() => true)
-        : attach(token, [...writes, this.#owned(token, entry.id, true)]),
+        : attach(token.key, [...writes, this.#owned(token.key, entry.id, { id: entry.id, accessor: token.accessor })]),
     )
     if (!isMade) {
       throw fault('token.invalid', 'permission denied', { reason: 'the token ended while the secret was made' })
     }
     log.written(settled)
     due.expect(this.#lane(entry), entry.expiresAt)
+    this.#options.onChange('issue', entry)
     return { entry, warnings: grant.warnings }
   }
 
@@ -179,12 +194,13 @@ export class Leases {
     const granted = await this.#asked(signal, within => kind.renew!(this.#held(entry, increment, within), mount.state))
     const grant = this.#grant(mount, { increment, granted, issuedAt: entry.issuedAt })
     const now = world.clock.now()
-    const expiresAt = instant(now + grant.ttl * 1000)
+    const expiresAt = this.#end(grant.ttl, entry.until ?? null)
+    const ttl = secondsUntil(expiresAt, now)
     const next = await keeper.update<LeaseEntry | null>(this.#at(id), leaseCodec, current => {
       const kept = current as LeaseEntry | null
       // Revoked while the engine was asked.
       if (kept === null || kept.expiresAt <= now) return { result: null }
-      const renewed: LeaseEntry = { ...kept, expiresAt, ttl: grant.ttl, renewedAt: now }
+      const renewed: LeaseEntry = { ...kept, expiresAt, ttl, renewedAt: now }
       const isEarlier = expiresAt < kept.expiresAt
       return {
         entry: renewed,
@@ -194,6 +210,7 @@ export class Leases {
     })
     if (next === null) throw fault('request.invalid', 'lease not found')
     this.#options.due.expect(this.#lane(next), expiresAt)
+    this.#options.onChange('renew', next)
     return { entry: next, warnings: [...(granted.warnings ?? []), ...grant.warnings] }
   }
 
@@ -271,23 +288,26 @@ export class Leases {
   }
 
   /** For the commit that ends a token which has leases: they end soon after, whatever happens. Then call `tokenEnded`. */
-  ending(token: TokenKey): readonly KeeperWrite[] {
-    return [this.#options.due.entry({ lane: endedDue, id: token, at: this.#options.world.clock.now() })]
+  ending(token: TokenKey, accessor: string): readonly KeeperWrite[] {
+    return [
+      this.#options.due.entry({ lane: endedDue, id: `${token}/${accessor}`, at: this.#options.world.clock.now() }),
+    ]
   }
 
   tokenEnded(): void {
     this.#options.due.expect(endedDue, this.#options.world.clock.now())
   }
 
-  async #onEnded({ id: token }: Due): Promise<readonly KeeperWrite[]> {
+  async #onEnded({ id }: Due): Promise<readonly KeeperWrite[]> {
     const { keeper } = this.#options
+    const [token, accessor] = id.split('/')
     const folder = `${this.#options.prefix}${ownedCodec.prefix}${token}/`
     let after: string | undefined
     for (;;) {
       const page = await keeper.list(folder, { ...(after !== undefined && { after }), limit: pageSize })
       for (const name of page.names) {
-        const owned = (await keeper.get(folder + name, ownedCodec)) as { id: string } | null
-        if (owned !== null) await this.expire(owned.id)
+        const owned = (await keeper.get(folder + name, ownedCodec)) as OwnedEntry | null
+        if (owned !== null && (owned.accessor ?? accessor) === accessor) await this.expire(owned.id)
       }
       if (!page.more) return []
       after = page.names.at(-1)
@@ -351,6 +371,7 @@ export class Leases {
     // Another attempt did it meanwhile.
     if (!isThere) return { kind: 'revoked' }
     due.expect(this.#lane(entry), retryAt)
+    if (isIrrevocable && entry.error === null) this.#options.onChange('irrevocable', next)
     return { kind: isIrrevocable ? 'irrevocable' : 'failed', entry: next, error: text }
   }
 
@@ -390,19 +411,25 @@ export class Leases {
     return grant
   }
 
+  #end(ttl: Seconds, until: Instant | null): Instant {
+    return instant(Math.min(this.#options.world.clock.now() + ttl * 1000, until ?? Number.POSITIVE_INFINITY))
+  }
+
   #held(entry: LeaseEntry, increment: Seconds, signal: AbortSignal) {
     const { secretType, internal, issuedAt, expiresAt } = entry
     return { leaseId: entry.id, secretType, internal: internal as Json, issuedAt, expiresAt, increment, signal }
   }
 
   /** One of several that try at once does it. */
-  async #remove({ id, role }: LeaseEntry, due?: Due): Promise<void> {
-    const { keeper, census } = this.#options
-    await census.during(countedLease(id, role), -1, () =>
+  async #remove(lease: LeaseEntry, due?: Due): Promise<void> {
+    const { keeper, census, onChange } = this.#options
+    const { id, role } = lease
+    const isMine = await census.during(countedLease(id, role), -1, () =>
       keeper.update<boolean>(this.#at(id), leaseCodec, now =>
         now === null ? { result: false } : { entry: null, also: this.#traces(now as LeaseEntry, due), result: true },
       ),
     )
+    if (isMine) onChange('revoke', lease)
   }
 
   #traces(entry: LeaseEntry, fallen?: Due): readonly KeeperWrite[] {
@@ -427,10 +454,10 @@ export class Leases {
     return { key: this.#at(entry.id), codec: leaseCodec, entry }
   }
 
-  #owned(token: TokenKey, id: string, present: true | null): KeeperWrite {
+  #owned(token: TokenKey, id: string, entry: OwnedEntry | null): KeeperWrite {
     const leaf = id.slice(id.lastIndexOf('/') + 1)
     const key = `${this.#options.prefix}${ownedCodec.prefix}${token}/${leaf}`
-    return { key, codec: ownedCodec, entry: present === null ? null : { id }, uncached: true }
+    return { key, codec: ownedCodec, entry, uncached: true }
   }
 
   #lane(entry: Pick<LeaseEntry, 'mount'>): string {
@@ -444,6 +471,8 @@ export class Leases {
 
 /** May it be one? Its path was normal when it was made. */
 const isLeaseId = (id: string): boolean => id.length > 0 && id.length < 1500 && !/(^|\/)(\.{0,2})(\/|$)/.test(id)
+
+const secondsUntil = (at: Instant, now: Instant): Seconds => seconds(Math.max(0, Math.floor((at - now) / 1000)))
 
 export const countedLease = (id: string, role: string | null): Counted => ({
   kind: 'lease',

@@ -7,12 +7,15 @@ import { AuditDevices } from '#core/audit/devices.ts'
 import type { Barrier } from '#core/barrier/barrier.ts'
 import { PasswordShelf } from '#core/builtin/system/password-shelf.ts'
 import { cubbyholeEngine } from '#core/builtin/cubbyhole.ts'
-import { tokenEngine } from '#core/builtin/token.ts'
-import { NoticeHub } from '#core/events/notices.ts'
+import { tokenEngine } from '#core/builtin/token/engine.ts'
+import type { EventHub } from '#core/events/event-hub.ts'
+import type { NoticeHub } from '#core/events/notices.ts'
 import { Identity } from '#core/identity/identity.ts'
 import { DueIndex } from '#core/leases/due-index.ts'
 import { EffectRoom } from '#core/leases/effects.ts'
 import { Leases } from '#core/leases/leases.ts'
+import { Lockout } from '#core/lockout/lockout.ts'
+import type { LockoutSettings } from '#core/lockout/rule.ts'
 import { defaultMountConfig, fullPath, type MountEntry } from '#core/mounts/entry.ts'
 import type { Mount } from '#core/mounts/mount.ts'
 import { Mounts, type SystemTtls } from '#core/mounts/mounts.ts'
@@ -21,18 +24,22 @@ import type { House, Question } from '#core/pipeline/deps.ts'
 import { type Acl, grantsBelow } from '#core/policy/acl.ts'
 import { AclCache } from '#core/policy/judge.ts'
 import { decide } from '#core/policy/decide.ts'
+import { mayHear } from '#core/policy/hearing.ts'
 import { PolicyShelf } from '#core/policy/shelf.ts'
 import { LeaseQuotas } from '#core/quota/lease-quotas.ts'
 import { readCounted } from '#core/quota/read.ts'
+import { bothCensuses, TokenCount } from '#core/quota/token-count.ts'
 import { Keeper } from '#core/storage/keeper.ts'
 import { textCodec } from '#core/storage/text-codec.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
 import { Renewals } from '#core/tokens/renewal.ts'
+import { TokenRoles } from '#core/tokens/roles.ts'
 import { subjectOf } from '#core/tokens/subject.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
 import { Wrappings } from '#core/tokens/wrapping.ts'
 import type { Verdict } from '#protocol/verdict.ts'
 import type { Store, Term } from '#stores/store.ts'
+import { Telling } from './telling.ts'
 
 export type HouseOptions = {
   readonly world: World
@@ -40,6 +47,7 @@ export type HouseOptions = {
   readonly barrier: Barrier
   readonly term: Term
   readonly ttls: SystemTtls
+  readonly lockout: LockoutSettings
   readonly cacheBytes: number
   readonly auditDirectory: string | null
   readonly catalog: readonly AnyEngine[]
@@ -59,11 +67,17 @@ export type OpenHouse = House & {
   readonly passwords: PasswordShelf
   readonly devices: AuditDevices
   readonly notices: NoticeHub
+  readonly events: EventHub
   readonly due: DueIndex
   readonly effects: EffectRoom
   readonly quotas: LeaseQuotas
   /** Does any rule of the token lie at or below the path, or cover it? */
   touches(live: LiveToken, path: string): Promise<boolean>
+  readonly tokenCount: TokenCount
+  /** The verdict for a token. */
+  judgeToken(token: string, question: Question): Promise<Verdict | null>
+  /** May the token's holder hear of an event of this type about this path? */
+  mayHear(live: LiveToken, path: string | null, type: string): Promise<boolean>
   /** The verdict for the token behind an accessor. */
   judgeFor(accessor: string, question: Question): Promise<Verdict | null>
   close(): Promise<void>
@@ -77,9 +91,8 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
   const rooms = await buildRooms(options)
   await furnishRooms(rooms, options)
   const sweeping = new AbortController()
-  const { keeper, audit, devices, identity, policies, passwords, acls, due, effects, leases, tokens, notices, mounts } =
-    rooms
-  const { quotas } = rooms
+  const { keeper, audit, devices, identity, policies, passwords, acls, due, telling, mounts } = rooms
+  const { effects, leases, tokens, quotas, lockout, tokenCount } = rooms
   const aclOf = (live: LiveToken): Maybe<Acl> =>
     acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.entity) }))
   const judge = (live: LiveToken, question: Question): Maybe<Verdict> => {
@@ -100,12 +113,20 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     policies,
     passwords,
     devices,
-    notices,
+    notices: telling.notices,
+    events: telling.events,
     due,
     effects,
     leases,
     quotas,
+    lockout,
+    mayHear: async (live, path, type) => mayHear(await aclOf(live), path, type),
+    tokenCount,
     touches: async (live, path) => grantsBelow(await aclOf(live), path),
+    async judgeToken(token, question) {
+      const live = await tokens.find(token)
+      return live === null ? null : judge(live, question)
+    },
     async judgeFor(accessor, question) {
       const live = await tokens.liveByAccessor(accessor)
       return live === null ? null : judge(live, question)
@@ -113,7 +134,8 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     async close() {
       sweeping.abort()
       quotas.close()
-      notices.close()
+      tokenCount.close()
+      telling.close()
       await due.stop()
       await mounts.close()
       try {
@@ -133,6 +155,7 @@ async function buildRooms({
   barrier,
   term,
   ttls,
+  lockout: lockoutSettings,
   catalog,
   services,
   cacheBytes,
@@ -153,10 +176,11 @@ async function buildRooms({
     const made = (now as string | null) ?? Buffer.from(world.entropy.bytes(32)).toString('hex')
     return now === null ? { entry: made, result: made } : { result: made }
   })
-  const lives = buildLives({ keeper, world, identity, due, salt, mounts: () => mounts })
+  const telling = new Telling(world, accessor => mounts.byAccessor(accessor)?.entry ?? null)
+  const lives = buildLives({ keeper, world, identity, due, salt, barrier, telling, mounts: () => mounts })
   const { effects, leases, tokens, quotas } = lives
   const wrappings = new Wrappings({ tokens, keeper, world, prefix: `${ns}/token/`, address })
-  const notices = new NoticeHub()
+  const lockout = new Lockout({ keeper, world, due, prefix: `${ns}/lockout/`, settings: lockoutSettings })
   const mounts: Mounts = new Mounts({
     keeper,
     world,
@@ -164,15 +188,30 @@ async function buildRooms({
     services: { ...services, passwords },
     ttls,
     effects: mount => effects.of(mount.accessor),
-    emit: (mount, event) => notices.publish(fullPath(mount) + event.dataPath, event.version ?? null),
+    emit: (mount, event) => telling.tell(mount, event),
     revokeBelow: async mount => {
       await tokens.revokeOfMount(mount.accessor)
       await leases.endOfMount(mount.accessor, fullPath(mount), world.signal)
       await effects.end(mount.accessor, world.signal)
       await quotas.endOfMount(fullPath(mount))
+      await lockout.endOfMount(mount.accessor)
     },
   })
-  return { audit, keeper, devices, identity, policies, passwords, acls, due, notices, mounts, wrappings, ...lives }
+  return {
+    audit,
+    keeper,
+    devices,
+    identity,
+    policies,
+    passwords,
+    acls,
+    due,
+    lockout,
+    telling,
+    mounts,
+    wrappings,
+    ...lives,
+  }
 }
 
 type LifeParts = {
@@ -181,12 +220,14 @@ type LifeParts = {
   readonly identity: Identity
   readonly due: DueIndex
   readonly salt: string
+  readonly telling: Telling
+  readonly barrier: Barrier
   /** Asked only once everything is built. */
   readonly mounts: () => Mounts
 }
 
 /** What has a life: leases and tokens, and who counts them. */
-function buildLives({ keeper, world, identity, due, salt, mounts }: LifeParts) {
+function buildLives({ keeper, world, identity, due, salt, barrier, telling, mounts }: LifeParts) {
   const mountOf = (accessor: string): Mount | null => mounts().byAccessor(accessor)
   const effects = new EffectRoom({ keeper, world, due, prefix: `${ns}/`, mountOf })
   const quotas: LeaseQuotas = new LeaseQuotas({
@@ -207,19 +248,35 @@ function buildLives({ keeper, world, identity, due, salt, mounts }: LifeParts) {
     ttlsOf: mount => mounts().effectiveTtls(mount.entry.config),
     attach: (token, writes) => tokens.attach(token, writes),
     census,
+    onChange: (what, lease) => telling.tellLease(what, lease),
   })
-  const tokens: Tokens = new Tokens({ keeper, world, identity, due, prefix: `${ns}/token/`, salt, leases, census })
-  return { effects, quotas, leases, tokens }
+  const tokenCount: TokenCount = new TokenCount((after, limit) => tokens.shelf.keys(after, limit))
+  const tokens: Tokens = new Tokens({
+    keeper,
+    world,
+    identity,
+    due,
+    prefix: `${ns}/token/`,
+    salt,
+    sealer: barrier,
+    isMounted: accessor => mountOf(accessor)?.entry.isTainted === false,
+    leases,
+    census: bothCensuses(census, tokenCount),
+  })
+  return { effects, quotas, leases, tokens, tokenCount }
 }
 
 async function furnishRooms(rooms: Rooms, { world, system }: HouseOptions): Promise<void> {
-  const { identity, policies, tokens, mounts, devices } = rooms
+  const { identity, policies, tokens, leases, mounts, devices } = rooms
+  const roles = new TokenRoles(rooms.keeper, `${ns}/token/`)
   await mounts.addBuiltin(system.entry, system.engine)
   await mounts.addBuiltin(
     builtinEntry('auth', 'token/', 'token', 'token based credentials'),
     tokenEngine({
       tokens,
-      renewals: new Renewals(tokens, mounts, world),
+      roles,
+      leases,
+      renewals: new Renewals(tokens, mounts, roles, world),
       policyExists: async name => (await policies.get(name)) !== null,
       identityPolicies: async id => (id === '' ? [] : ((await identity.entity(id))?.policies ?? [])),
       callerOf: tokenOf,

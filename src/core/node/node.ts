@@ -3,6 +3,7 @@ import type { World } from '#ground/base/world.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '#ground/http/message.ts'
 import { defaultJsonLimits } from '#ground/text/json-parse.ts'
 import type { AnyEngine } from '#backend/engine.ts'
+import type { NewToken } from '#backend/login.ts'
 import { rootNamespace } from '#backend/namespace.ts'
 import { Unsealer } from '#core/barrier/unsealer.ts'
 import { systemEngine } from '#core/builtin/system/engine.ts'
@@ -10,6 +11,7 @@ import { openApiDocument } from '#core/builtin/system/openapi.ts'
 import { Refusals } from '#core/builtin/system/refusal.ts'
 import type { InitAsk, InitResult, SealControl, SealStatus, SystemState } from '#core/builtin/system/state.ts'
 import { defaultMountConfig, type MountEntry } from '#core/mounts/entry.ts'
+import type { LockoutSettings } from '#core/lockout/rule.ts'
 import { makeMount, type Mount } from '#core/mounts/mount.ts'
 import { closedView } from '#core/storage/closed-view.ts'
 import { textCodec } from '#core/storage/text-codec.ts'
@@ -29,6 +31,7 @@ export type NodeSettings = {
   readonly requestSecondsMax: number
   readonly defaultLeaseTtl: Seconds
   readonly maxLeaseTtl: Seconds
+  readonly lockout: LockoutSettings
   /** Decoded entries kept in memory. */
   readonly cacheBytes: number
   /** Enabled at unseal, if not there yet. */
@@ -189,7 +192,8 @@ export class ServerNode implements SealControl {
   async createRootToken(id: string | null): Promise<string> {
     const house = this.#house!
     const none = 0 as never
-    const asked = {
+    const asked: NewToken = {
+      type: 'service',
       id,
       policies: ['root'],
       metadata: null,
@@ -201,9 +205,12 @@ export class ServerNode implements SealControl {
       explicitMaxTtl: none,
       period: none,
       numUses: 0,
+      boundCidrs: [],
+      role: null,
+      alias: null,
     }
     const mount = { ...house.mounts.effectiveTtls(defaultMountConfig), accessor: 'auth_token_builtin' }
-    const { token } = await registerToken(house.tokens, asked, null, mount, { now: this.#options.world.clock.now() })
+    const { token } = await registerToken(house, asked, null, mount, { now: this.#options.world.clock.now() })
     return token.reveal('the root token, shown once by init')
   }
 
@@ -228,6 +235,7 @@ export class ServerNode implements SealControl {
       barrier,
       term: this.#term!,
       ttls: { defaultTtl: settings.defaultLeaseTtl, maxTtl: settings.maxLeaseTtl },
+      lockout: settings.lockout,
       cacheBytes: settings.cacheBytes,
       auditDirectory: settings.auditDirectory,
       catalog,
@@ -280,8 +288,9 @@ export class ServerNode implements SealControl {
       refusal: id => this.#refusals.get(id),
       judgeFor: (accessor, path, operation) =>
         this.#house!.judgeFor(accessor, { path, operation, values: null, wrapTtl: 0 } as never),
-      accessorOf: async token => (await this.#house!.tokens.find(token))?.entry.accessor ?? null,
       sentTokenOf,
+      judgeToken: (token, path, operation) =>
+        this.#house!.judgeToken(token, { path, operation, values: null, wrapTtl: 0 } as never),
       isCallerAlive: async call => {
         const live = tokenOf(call)
         return live !== null && this.#house !== null && (await this.#house.tokens.find(live.audited.token)) !== null
@@ -289,6 +298,10 @@ export class ServerNode implements SealControl {
       touches: async (call, path) => {
         const live = tokenOf(call)
         return live !== null && this.#house !== null && (await this.#house.touches(live, path))
+      },
+      mayHear: async (call, path, type) => {
+        const live = tokenOf(call)
+        return live !== null && this.#house !== null && (await this.#house.mayHear(live, path, type))
       },
       openApi: (_call, generic) =>
         openApiDocument(this.#house?.mounts.all() ?? [this.#system], { generic, version: programVersion }),

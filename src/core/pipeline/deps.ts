@@ -6,6 +6,7 @@ import type { JsonLimits } from '#ground/text/json-parse.ts'
 import type { AuditBroker } from '#core/audit/broker.ts'
 import type { Identity } from '#core/identity/identity.ts'
 import type { Leases } from '#core/leases/leases.ts'
+import type { Lockout } from '#core/lockout/lockout.ts'
 import type { Mount } from '#core/mounts/mount.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
@@ -31,6 +32,7 @@ export type House = {
   readonly identity: Identity
   readonly leases: Leases
   readonly quotas: LeaseQuotas
+  readonly lockout: Lockout
   readonly audit: AuditBroker
   judge(live: LiveToken, question: Question): Maybe<Verdict>
 }

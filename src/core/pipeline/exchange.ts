@@ -11,6 +11,7 @@ import type { Reply } from '#backend/reply.ts'
 import type { AuditTrail } from '#core/audit/broker.ts'
 import { AuditBlocked } from '#core/audit/broker.ts'
 import type { AuditSubject } from '#core/audit/subject.ts'
+import type { Lockout } from '#core/lockout/lockout.ts'
 import type { Mount } from '#core/mounts/mount.ts'
 import { KeyProblem } from '#core/storage/view.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
@@ -312,8 +313,18 @@ export class Exchange {
     }
     // Effects of a read go through a commit, which flushes by itself; anything else may reach the outside at once.
     if (this.#operation !== 'read' && this.#operation !== 'list') this.#house?.audit.flush()
-    const reply = action.handler(this.#call!, this.#mount!.state)
+    const reply =
+      action.access === 'login' && row.alias !== undefined && this.#house?.lockout.isFor(this.#mount!)
+        ? this.#logIn(row, this.#mount!, this.#call!, this.#house.lockout)
+        : action.handler(this.#call!, this.#mount!.state)
     return reply instanceof Promise ? reply.then(one => this.#answer(one)) : this.#answer(reply)
+  }
+
+  /** A login under a name that may be locked out. */
+  async #logIn(row: Row<unknown>, mount: Mount, call: RequestCall, lockout: Lockout): Promise<Reply> {
+    const alias = (await row.alias?.(call, mount.state)) ?? null
+    const login = (): Maybe<Reply> => this.#action!.handler(call, mount.state)
+    return alias === null ? login() : lockout.guard(mount, alias, login)
   }
 
   #answer(reply: Reply): Maybe<Answer> {

@@ -149,7 +149,7 @@ async function leased(ending: Ending, reply: Extract<Reply, { kind: 'lease' }>):
     path: ending.path,
     mount,
     secret: reply,
-    owner: { token: live.key, expiresAt: live.entry.expiresAt },
+    owner: await house.tokens.leaseOwner(live),
     role: ending.role,
   })
   ending.charged?.keep()
@@ -184,9 +184,10 @@ async function registered(ending: Ending, reply: Extract<Reply, { kind: 'login' 
     made = await registerLogin(house, reply.login, mount, { path: ending.path, now: ending.now, role: ending.role })
   } else {
     const mount = { ...ttls, accessor: entry.accessor }
-    made = await registerToken(house.tokens, reply.token, ending.live, mount, { now: ending.now })
+    made = await registerToken(house, reply.token, ending.live, mount, { now: ending.now })
   }
-  ending.charged?.keep()
+  // A batch token takes no place in lease counts: it is kept nowhere.
+  if (made.entry.type !== 'batch') ending.charged?.keep()
   const token = made.token.reveal('the answer of a login or token creation')
   const auth = authBlock(token, made.entry, made.identityPolicies, made.entry.creationTtl)
   const warnings = [...(reply.warnings ?? []), ...made.warnings]

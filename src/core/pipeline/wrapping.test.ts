@@ -213,10 +213,10 @@ for (const [rule, method, path, status, errors] of [
 ] as const) {
   test(`wrapping: ${rule} is not wrapped`, async () => {
     await using server = await open()
-    const before = (await server.house.tokens.page(null, 100)).tokens.length
+    const before = (await server.house.tokens.shelf.page(null, 100)).tokens.length
     const answer = await server.ask(method, path, { ...wrapFor('60'), body: {} })
     assert.deepEqual([answer.status, answer.errors], [status, errors])
-    assert.equal((await server.house.tokens.page(null, 100)).tokens.length, before)
+    assert.equal((await server.house.tokens.shelf.page(null, 100)).tokens.length, before)
   })
 }
 
@@ -317,7 +317,7 @@ test('wrapping: a lease goes on inside; its own token ends it as ever', async ()
 test('wrapping: what was made for an answer that can not be put away ends with it', async t => {
   const outside = new Outside()
   await using server = await open(outside)
-  const before = (await server.house.tokens.page(null, 100)).tokens.length
+  const before = (await server.house.tokens.shelf.page(null, 100)).tokens.length
   t.mock.method(server.house.wrappings, 'keep', async () => {
     throw new Error('no')
   })
@@ -327,7 +327,7 @@ test('wrapping: what was made for an answer that can not be put away ends with i
   const login = await server.ask('POST', 'auth/doorman/login', { body: { name: 'bob' }, ...wrapFor('60') })
   assert.equal(login.status, 500)
   assert.equal((await server.ask('POST', 'auth/token/create', { body: {}, ...wrapFor('60') })).status, 500)
-  assert.equal((await server.house.tokens.page(null, 100)).tokens.length, before)
+  assert.equal((await server.house.tokens.shelf.page(null, 100)).tokens.length, before)
 })
 
 const bounds = 'capabilities = ["read"] min_wrapping_ttl = "1m" max_wrapping_ttl = "2m"'

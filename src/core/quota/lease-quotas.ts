@@ -216,7 +216,8 @@ export class LeaseQuotas {
       charge.rule = this.ruleFor(charge.place)?.name ?? null
       if (charge.rule !== null) this.#shift(this.#taken, charge.rule, 1)
     }
-    const sort = (counted: Counted): string | null => this.ruleFor(this.placeOf(counted))?.name ?? null
+    const sort = (counted: Counted): string | null =>
+      counted.isEndless ? null : (this.ruleFor(this.placeOf(counted))?.name ?? null)
     try {
       await this.census.begin(this.areSet ? sort : null)
     } catch (error) {

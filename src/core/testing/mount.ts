@@ -6,6 +6,7 @@ import { type Body, BodyError, type HttpRequest, type HttpResponse } from '#grou
 import { type Json, renderJson } from '#ground/text/json.ts'
 import type { AnyEngine } from '#backend/engine.ts'
 import { AuditBlocked } from '#core/audit/broker.ts'
+import { noLockoutSettings } from '#core/lockout/rule.ts'
 import { auditFailedResponse, type NodeOptions, ServerNode } from '#core/node/node.ts'
 import { staticSeal } from '#core/seal/static.ts'
 import { MemoryMedium, openMemoryStore } from '#stores/memory/memory.ts'
@@ -34,6 +35,8 @@ export type TestAsk = {
   readonly headers?: Readonly<Record<string, string>>
   /** Where the client is. */
   readonly address?: string
+  /** Over TLS, with this chain (DER, leaf first; may be empty). Default: no TLS. */
+  readonly certificates?: readonly Uint8Array[]
 }
 
 export type TestServerOptions = {
@@ -56,6 +59,7 @@ const settings: NodeOptions['settings'] = {
   requestSecondsMax: 90,
   defaultLeaseTtl: seconds(2_764_800),
   maxLeaseTtl: seconds(2_764_800),
+  lockout: noLockoutSettings,
   cacheBytes: 16 << 20,
   audits: [],
   auditDirectory: null,
@@ -169,7 +173,9 @@ export class TestServer {
   }
 
   #request(method: string, path: string, ask: TestAsk): HttpRequest {
-    const { token, headers = {}, address = '192.0.2.7' } = ask
+    const { token, headers = {}, address = '192.0.2.7', certificates } = ask
+    const tls =
+      certificates === undefined ? null : { version: 'TLSv1.3', certificates, isAuthorized: false, serverName: null }
     const [way = '', query = ''] = path.split('?')
     const sent = token === undefined ? this.rootToken : token
     return {
@@ -182,7 +188,7 @@ export class TestServer {
         ),
       ),
       body: bodyOf(ask.text ?? (ask.body === undefined ? '' : renderJson(ask.body))),
-      peer: { transport: 'tcp', address, port: 4711, tls: null },
+      peer: { transport: 'tcp', address, port: 4711, tls },
       signal: this.#ending.signal,
     }
   }

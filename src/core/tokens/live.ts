@@ -3,10 +3,11 @@ import type { TokenKey } from '#backend/engine.ts'
 import { formatRfc3339Nano } from '#ground/text/time.ts'
 import type { AuditedToken } from './audited.ts'
 import type { EntityEntry } from '#core/identity/identity.ts'
-import type { TokenEntry } from './entry.ts'
+import { type TokenEntry, typeOf } from './entry.ts'
 
 /** A token in use: what requests need of it, made once and kept as long as entry and entity stay the same objects. */
 export type LiveToken = {
+  /** Of a batch token: nothing is kept under it. */
   readonly key: TokenKey
   readonly entry: TokenEntry
   readonly entity: EntityEntry | null
@@ -30,7 +31,7 @@ export function makeLive(token: string, key: TokenKey, entry: TokenEntry, entity
     caller: {
       accessor: entry.accessor,
       displayName: entry.displayName,
-      tokenType: 'service',
+      tokenType: typeOf(entry),
       tokenPolicies: entry.policies,
       identityPolicies,
       entityId: entry.entityId,
@@ -49,7 +50,7 @@ export function makeLive(token: string, key: TokenKey, entry: TokenEntry, entity
       metadata: entry.metadata,
       numUses: Math.max(0, entry.numUses),
       entityId: entry.entityId,
-      type: 'service',
+      type: typeOf(entry),
       ttl: entry.creationTtl,
       issueTime: formatRfc3339Nano(entry.createdAt),
     },

@@ -1,6 +1,5 @@
 import type { Bytes } from '#ground/base/brand.ts'
 import { jsonBytes } from '#ground/fields/codec.ts'
-import type { TokenKey } from '#backend/engine.ts'
 import type { Codec } from '#backend/storage.ts'
 
 /** An answer that was put away under a wrapping token, as it would have gone out. */
@@ -18,9 +17,6 @@ export const wrappedCodec: Codec<WrappedAnswer> = {
   encode: jsonBytes.encode,
   decode: jsonBytes.decode,
 }
-
-/** @param prefix of the tokens, ending in `/` */
-export const wrappedAt = (prefix: string, key: TokenKey): string => `${prefix}${wrappedCodec.prefix}${key}`
 
 export const bodyOf = (answer: WrappedAnswer): string | Bytes =>
   answer.isBase64 ? Buffer.from(answer.body, 'base64') : answer.body

@@ -6,18 +6,18 @@ import { type Es512Key, newEs512Key, openEs512, readEs512Key, signEs512 } from '
 import { formatRfc3339Nano } from '#ground/text/time.ts'
 import type { WrapAsk } from '#backend/call.ts'
 import type { TokenKey } from '#backend/engine.ts'
-import type { Keeper, KeeperWrite } from '#core/storage/keeper.ts'
+import type { Keeper } from '#core/storage/keeper.ts'
 import { textCodec } from '#core/storage/text-codec.ts'
 import type { WrapInfo } from '#protocol/envelope.ts'
 import { type Fault, fault } from '#protocol/fault.ts'
 import type { TokenEntry } from './entry.ts'
-import type { Issued, Tokens } from './tokens.ts'
-import { type WrappedAnswer, wrappedAt, wrappedCodec } from './wrapped.ts'
+import type { Beside, Issued, Tokens } from './tokens.ts'
+import type { WrappedAnswer } from './wrapped.ts'
 
 export type WrappingsOptions = {
   readonly tokens: Tokens
   readonly keeper: Keeper
-  readonly world: Pick<World, 'clock' | 'entropy'>
+  readonly world: Pick<World, 'clock'>
   /** Of the tokens, ending in `/`: `root/token/`. */
   readonly prefix: string
   /** Where clients reach this server, for tokens that say it; empty when not known. */
@@ -70,10 +70,8 @@ export class Wrappings {
 
   /** Durable when it resolves. */
   async keep(answer: WrappedAnswer, how: Keeping): Promise<WrapInfo> {
-    const { tokens, world } = this.#options
-    const id = newId(world)
-    const made = await tokens.issue(this.#entry(how), [this.#write(tokens.key(id), answer)], id)
-    return this.#info(made, how)
+    const { tokens } = this.#options
+    return this.#info(await tokens.issue(this.#entry(how), this.#beside(answer)), how)
   }
 
   /** The answer behind a wrapping token, once: of several that ask at once one gets it. null: there is none (any more). */
@@ -89,7 +87,7 @@ export class Wrappings {
    * @returns null when there is none (any more)
    */
   async renew(token: string, format: WrapAsk['format']): Promise<WrapInfo | null> {
-    const { tokens, world } = this.#options
+    const { tokens } = this.#options
     const found = await this.look(token)
     const answer = found === null ? null : await this.answerOf(found.key)
     if (found === null || answer === null) return null
@@ -104,8 +102,7 @@ export class Wrappings {
       wrappedAccessor: entry.wraps!.accessor,
       format: isOwn ? 'token' : format,
     }
-    const id = newId(world)
-    const made = await tokens.replace(found.key, this.#entry(how), [this.#write(tokens.key(id), answer)], id)
+    const made = await tokens.replace(found.key, this.#entry(how), this.#beside(answer))
     return made === null ? null : this.#info(made, how)
   }
 
@@ -120,8 +117,7 @@ export class Wrappings {
 
   /** What lies under a wrapping token, whether it can still be used or not; null for others. */
   answerOf(key: TokenKey): Maybe<WrappedAnswer | null> {
-    const { keeper, prefix } = this.#options
-    return keeper.get(wrappedAt(prefix, key), wrappedCodec) as Maybe<WrappedAnswer | null>
+    return this.#options.tokens.shelf.wrapped(key)
   }
 
   /** The token that a client means: what it sent, or what the JWT that it sent holds. @throws Fault for another's JWT */
@@ -195,9 +191,7 @@ export class Wrappings {
     }
   }
 
-  #write(key: TokenKey, entry: WrappedAnswer): KeeperWrite {
-    return { key: wrappedAt(this.#options.prefix, key), codec: wrappedCodec, entry }
+  #beside(answer: WrappedAnswer): Beside {
+    return key => [this.#options.tokens.shelf.wrappedWrite(key, answer)]
   }
 }
-
-const newId = (world: Pick<World, 'entropy'>): string => `hvs.${world.entropy.base62(24)}`

@@ -125,6 +125,7 @@ const deleteRow = row({
 
 const unwrapRow = row({
   name: 'unwrap',
+  needsNoToken: true,
   synopsis: 'Unwrap a wrapped secret',
   usage: '[options] [TOKEN]',
   help: `Fetches an answer that was put away under a wrapping token; this works once. Without an argument the current

@@ -14,7 +14,7 @@ import { CliError, wrapped } from '../ui.ts'
 
 const flags = {
   method: stringFlag({
-    usage: 'Auth method to log in by, by its type: "token", "kubernetes", "userpass".',
+    usage: 'Auth method to log in by, by its type: "token", "kubernetes", "userpass", "approle".',
     default: 'token',
   }),
   path: stringFlag({ usage: 'Where the auth method is mounted. Default: its type.' }),
@@ -27,6 +27,7 @@ type LoginContext = Context<typeof flags>
 
 const loginRow = row({
   name: 'login',
+  needsNoToken: true,
   synopsis: 'Authenticate locally',
   usage: '[options] [AUTH K=V...]',
   help: `Logs in and stores the token for later commands. The default is a token that you have already, which is checked:
@@ -44,7 +45,11 @@ With a name and a password, which is asked for when it isn't given:
 
     $ % login -method=userpass username=bob
     Password (will be hidden):
-    $ % login -method=userpass -path=people username=bob`,
+    $ % login -method=userpass -path=people username=bob
+
+With a role id and a secret id, which is read from a file or asked for:
+
+    $ % login -method=approle role_id=@role-id secret_id=@secret-id`,
   output: ['field', 'format'],
   flags,
   args: null,

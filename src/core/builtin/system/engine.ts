@@ -2,8 +2,11 @@ import { anything, bool } from '#ground/fields/kit.ts'
 import type { Engine } from '#backend/engine.ts'
 import { auditRows } from './audit.ts'
 import { capabilityRows } from './capabilities.ts'
+import { counterRows } from './counters.ts'
+import { eventRows } from './events.ts'
 import { forecastRow } from './forecast.ts'
 import { leaseRows } from './leases.ts'
+import { lockedUserRows } from './locked-users.ts'
 import { mountRows } from './mounts.ts'
 import { noticeRows } from './notices.ts'
 import { passwordPolicyRows } from './password-policies.ts'
@@ -60,10 +63,13 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
       ...leaseRows,
       forecastRow,
       ...quotaRows,
+      ...lockedUserRows,
       ...capabilityRows,
+      ...counterRows,
       ...auditRows,
       ...noticeRows,
       ...wrappingRows,
+      ...eventRows,
       openApiRow,
       ...mountRows,
     ],

@@ -4,11 +4,14 @@ import type { Json } from '#ground/text/json.ts'
 import type { Call } from '#backend/call.ts'
 import { type Row, rowOf } from '#backend/engine.ts'
 import type { AuditDevices } from '#core/audit/devices.ts'
+import type { EventHub } from '#core/events/event-hub.ts'
 import type { NoticeHub } from '#core/events/notices.ts'
 import type { Leases } from '#core/leases/leases.ts'
+import type { Lockout } from '#core/lockout/lockout.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import type { PolicyShelf } from '#core/policy/shelf.ts'
 import type { LeaseQuotas } from '#core/quota/lease-quotas.ts'
+import type { TokenCount } from '#core/quota/token-count.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
 import type { Wrappings } from '#core/tokens/wrapping.ts'
 import type { Verdict } from '#protocol/verdict.ts'
@@ -59,11 +62,14 @@ export type UnsealedState = {
   readonly leases: Leases
   readonly tokens: Tokens
   readonly wrappings: Wrappings
+  readonly tokenCount: Pick<TokenCount, 'total'>
   readonly quotas: LeaseQuotas
+  readonly lockout: Lockout
   readonly policies: PolicyShelf
   readonly passwords: PasswordShelf
   readonly devices: AuditDevices
   readonly notices: NoticeHub
+  readonly events: EventHub
 }
 
 /** What the `sys/` engine works on. */
@@ -84,10 +90,12 @@ export type SystemState = {
   isCallerAlive(call: Call): Promise<boolean>
   /** Does any rule of the caller's policies lie at or below the path, or cover it? */
   touches(call: Call, path: string): Promise<boolean>
+  /** May the caller hear of an event of this type about this path? null: about none. */
+  mayHear(call: Call, path: string | null, type: string): Promise<boolean>
   /** Judges for the token behind an accessor; null when there is none. */
   judgeFor(accessor: string, path: string, operation: Verdict['capabilities'][number] | 'help'): Promise<Verdict | null>
-  /** Accessor of a living token; null when there is none. */
-  accessorOf(token: string): Promise<string | null>
+  /** Judges for a token; null when there is none. */
+  judgeToken(token: string, path: string, operation: Verdict['capabilities'][number] | 'help'): Promise<Verdict | null>
   /** The OpenAPI document of all mounts that the caller may see. */
   openApi(call: Call, generic: boolean): Json
 }

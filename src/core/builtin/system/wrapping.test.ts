@@ -33,7 +33,7 @@ const said = ({ status, errors }: TestAnswer): Json => [status, errors]
 
 /** Entries of wrapping tokens and of what they wrap. */
 async function left(server: TestServer): Promise<number> {
-  const { tokens } = await server.house.tokens.page(null, 1_000)
+  const { tokens } = await server.house.tokens.shelf.page(null, 1_000)
   const answers = await server.house.keeper.list('root/token/wrapped/', { limit: 1_000 })
   const wrapping = tokens.filter(({ entry }) => entry.wraps)
   assert.equal(wrapping.length, answers.names.length)
