@@ -5,7 +5,7 @@ import type { Flags } from '#ground/text/flags.ts'
 import type { AuthBlock } from '#protocol/envelope.ts'
 import type { ApiClient } from '#client/api.ts'
 import { isTokenGone } from '#client/api-error.ts'
-import { write } from '#client/calls/logical.ts'
+import { unwrap } from '#client/calls/wrapping.ts'
 import { revokeSelf } from '#client/calls/token.ts'
 import type { EnvironmentLogin } from '#client/environment.ts'
 import { LoginError } from '#client/login/login.ts'
@@ -82,7 +82,7 @@ async function secretIdOf(login: EnvironmentLogin, c: Context<Flags>): Promise<s
 
 // Works once: when somebody else was there before, the pipeline should stop and say so.
 async function unwrapped(c: Context<Flags>, token: Secret): Promise<string> {
-  const envelope = await write(c.client.with({ token, wrapTtlSeconds: 0 }), 'sys/wrapping/unwrap', {})
+  const envelope = await unwrap(c.client.with({ token }), null)
   const secretId = envelope?.data?.['secret_id']
   if (typeof secretId !== 'string') throw new LoginError('WRAPPED_SECRET_ID wraps no secret id')
   return secretId

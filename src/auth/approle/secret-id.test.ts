@@ -239,3 +239,21 @@ test('approle: a tidy runs in the background, one at a time, and harms nothing t
   )
   assert.equal((await lab.post('role/app/secret-id/lookup', { secret_id })).status, 200)
 })
+
+test('approle: a wrapped secret id tells its accessor outside, logs in from inside, and is had once', async () => {
+  await using lab = await Lab.open()
+  const roleId = await lab.role('app')
+  const { server } = lab
+  const path = 'auth/approle/role/app/secret-id'
+  const made = await server.ask('POST', path, { headers: { 'X-Vault-Wrap-TTL': '60s' } })
+  const { wrap_info: info, data } = made.body as { wrap_info: { [key: string]: string }; data: null }
+  assert.equal(data, null)
+  assert.equal(info['creation_path'], path)
+  const token = info['token']!
+  const found = await server.ask('GET', 'sys/wrapping/lookup', { token })
+  assert.partialDeepStrictEqual(found.data, { creation_path: path, creation_ttl: 60 })
+  const inner = (await server.ask('PUT', 'sys/wrapping/unwrap', { token })).data as Body
+  assert.equal(inner['secret_id_accessor'], info['wrapped_accessor'])
+  assert.equal((await lab.login({ role_id: roleId, secret_id: inner['secret_id']! })).status, 200)
+  assert.equal((await server.ask('PUT', 'sys/wrapping/unwrap', { token })).status, 400)
+})

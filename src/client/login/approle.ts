@@ -2,7 +2,8 @@ import { readFile, rm } from 'node:fs/promises'
 import { Secret } from '#ground/base/secret.ts'
 import { textOf } from '#protocol/members.ts'
 import type { ApiClient } from '../api.ts'
-import { read, write } from '../calls/logical.ts'
+import { read } from '../calls/logical.ts'
+import { unwrap } from '../calls/wrapping.ts'
 import { authMount, LoginError, type LoginMethod, type LoginOptions, postLogin } from './login.ts'
 
 export type ApproleLoginOptions = {
@@ -76,7 +77,7 @@ async function secretIdOf(
   call: LoginOptions,
 ): Promise<Secret> {
   const found = new Secret(text)
-  return wrappingPath === null ? found : unwrap(client.with({ token: found }), wrappingPath, call)
+  return wrappingPath === null ? found : unwrapped(client.with({ token: found }), wrappingPath, call)
 }
 
 async function remove(path: string, { onWarning }: ApproleFilesOptions): Promise<void> {
@@ -88,7 +89,7 @@ async function remove(path: string, { onWarning }: ApproleFilesOptions): Promise
 }
 
 // Where it was made comes first: who could put a token of another path there would choose who this is.
-async function unwrap(client: ApiClient, wrappingPath: string, call: LoginOptions): Promise<Secret> {
+async function unwrapped(client: ApiClient, wrappingPath: string, call: LoginOptions): Promise<Secret> {
   const options = { ...(call.signal && { signal: call.signal }), wrapTtlSeconds: 0 }
   const info = await read(client, 'sys/wrapping/lookup', {}, options)
   const made = info?.data ? textOf(info.data, 'creation_path') : ''
@@ -96,7 +97,7 @@ async function unwrap(client: ApiClient, wrappingPath: string, call: LoginOption
     const what = made === '' ? 'does not say where it was made' : `was made at ${made}, not at ${wrappingPath}`
     throw new LoginError(`SECURITY: the wrapping token of the secret id ${what}`)
   }
-  const answer = await write(client, 'sys/wrapping/unwrap', {}, options)
+  const answer = await unwrap(client, null, options)
   const secretId = answer?.data ? textOf(answer.data, 'secret_id') : ''
   if (secretId === '') throw new LoginError('the unwrapped answer holds no secret id')
   return new Secret(secretId)
