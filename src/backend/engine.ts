@@ -136,10 +136,11 @@ export type Row<S, F extends Fields = Fields> = {
   /** Captures are lower-cased before anything sees them. */
   readonly foldCase?: true
   /**
-   * `raw`: the body isn't parsed; `call.raw` has it. `own`: its keys are the caller's own and may have any name, that of
+   * `raw`: the body isn't parsed; `call.raw` has it. `stream`: it isn't even read; `call.stream` has it as it comes, without
+   * a bound on its size. `own`: its keys are the caller's own and may have any name, that of
    * a field too; they come whole as `call.body`, and the fields of a write are those of its path.
    */
-  readonly body?: 'json' | 'raw' | 'own'
+  readonly body?: 'json' | 'raw' | 'own' | 'stream'
   readonly operations: { readonly [O in RowOperation]?: Action<S, F> }
   readonly help: { readonly synopsis: string; readonly description: string }
   /** Decides between `create` and `update` before policies are asked; without it every write is an update. */

@@ -15,7 +15,7 @@ import type { TlsSettings } from './environment.ts'
 import { HttpWire, type Route } from './http-wire.ts'
 import { type Query, wirePath, wireQuery } from './path.ts'
 import { isRetryableStatus, retryDelayMs } from './retry-policy.ts'
-import type { Wire, WireAnswer } from './wire.ts'
+import type { Wire, WireAnswer, WireStream } from './wire.ts'
 
 export type ApiRequest = {
   /** `GET`, `PUT`, `POST`, `PATCH`, `DELETE`; a list is GET with the query `list: true`, as the Go client sends it. */
@@ -92,6 +92,14 @@ export interface ApiClient extends AsyncDisposable {
    * @throws ConnectError when no answer came; Error `context deadline exceeded` after the deadline
    */
   request(request: ApiRequest): Promise<ApiAnswer>
+  /**
+   * One request whose bodies may be of any size: sent and read piece by piece, once, without redirects, retries or a
+   * deadline but the signal.
+   * @throws as `request`
+   */
+  transfer(
+    request: Pick<ApiRequest, 'method' | 'path' | 'signal'> & { readonly body?: AsyncIterable<Bytes> },
+  ): Promise<AsyncIterable<Bytes>>
   /** What `request` would send, for `-output-curl-string`: nothing is sent. */
   describe(request: ApiRequest): {
     readonly url: string
@@ -176,6 +184,25 @@ class Client implements ApiClient {
     const signal = AbortSignal.any([deadline.signal, ending, ...(request.signal ? [request.signal] : [])])
     const answer = await this.#follow(request, url, signal)
     return this.#read(request, answer.url, answer.answer)
+  }
+
+  async transfer(
+    request: Pick<ApiRequest, 'method' | 'path' | 'signal'> & { readonly body?: AsyncIterable<Bytes> },
+  ): Promise<AsyncIterable<Bytes>> {
+    const { method, path, body = null } = request
+    const target = this.#target({ method, path })
+    const url = displayBase(this.address) + target
+    const signal = AbortSignal.any([this.#options.world.signal, ...(request.signal ? [request.signal] : [])])
+    let answer: WireStream
+    try {
+      answer = await this.#wire.stream({ method, target, headers: this.#headers({ method, path }), body, signal })
+    } catch (error) {
+      throw error instanceof ConnectError ? error.of(method, url) : error
+    }
+    if (answer.status >= 200 && answer.status < 300) return answer.chunks
+    const bytes = await gathered(answer.chunks, refusalBytesMax)
+    this.#read({ method, path }, url, { ...answer, body: bytes })
+    throw new Error(`${url} answered with status ${answer.status}`)
   }
 
   async #follow(request: ApiRequest, url: string, signal: AbortSignal): Promise<{ url: string; answer: WireAnswer }> {
@@ -330,4 +357,17 @@ function open(options: ApiClientOptions): (address: ServerAddress, tls: TlsSetti
 export function createApiClient(options: ApiClientOptions): ApiClient {
   const address = parseAddress(options.address ?? defaultAddress)
   return new Client(options, address, open(options)(address, options.tls ?? {}))
+}
+
+const refusalBytesMax = 1 << 20
+
+async function gathered(chunks: AsyncIterable<Bytes>, bytesMax: number): Promise<Bytes> {
+  const pieces: Bytes[] = []
+  let size = 0
+  for await (const chunk of chunks) {
+    size += chunk.length
+    if (size > bytesMax) break
+    pieces.push(chunk)
+  }
+  return Buffer.concat(pieces)
 }

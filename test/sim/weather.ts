@@ -193,6 +193,7 @@ export class Weather {
         return this.#atOnce(answerOf(this.#server, request))
       },
       // Notices come by `notices`.
+      stream: () => Promise.reject(new Error('nothing is streamed')),
       dial: async () => {
         throw new ConnectError('', '', 'no notices here', { isRetryable: false })
       },

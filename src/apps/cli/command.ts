@@ -65,7 +65,10 @@ const groups: Readonly<Record<string, GroupEntry>> = {
 
     $ % operator init
     $ % operator unseal`,
-    load: async () => (await import('./commands/operator.ts')).operatorRows,
+    load: async () => [
+      ...(await import('./commands/operator.ts')).operatorRows,
+      ...(await import('./commands/snapshot.ts')).snapshotRows,
+    ],
   },
   policy: {
     help: `Policies: what a token may do.

@@ -26,6 +26,10 @@ export function dryRunClient(client: ApiClient, kind: DryRunKind, tls: TlsSettin
     namespace: client.namespace,
     wrapTtlSeconds: client.wrapTtlSeconds,
     request: async request => describe(request),
+    transfer: async request => {
+      await describe({ method: request.method, path: request.path })
+      throw new DryRun('')
+    },
     describe: request => client.describe(request),
     with: (change: ClientChange) => dryRunClient(client.with(change), kind, tls, program),
     dial: async request => {

@@ -24,6 +24,7 @@ import { type Fault, fault } from '#protocol/fault.ts'
 import { programVersion } from '#protocol/version.ts'
 import type { Store, Term } from '#stores/store.ts'
 import { builtinEntry, type OpenHouse, openHouse } from './house.ts'
+import { NodeSnapshots } from './snapshots.ts'
 
 /** What a server is told about itself; times in seconds. */
 export type NodeSettings = {
@@ -226,6 +227,22 @@ export class ServerNode implements SealControl {
     await this.#options.store.close()
   }
 
+  /** The store gets the content that was staged. Where that can't be unsealed, the server stays sealed with it. */
+  async #reload(): Promise<void> {
+    const { store, world, onFatal } = this.#options
+    try {
+      await this.seal()
+      await store.install()
+    } catch (error) {
+      return onFatal(error)
+    }
+    try {
+      await this.start()
+    } catch (error) {
+      world.log.error('the restored store could not be unsealed by the seal of this server', { error })
+    }
+  }
+
   async #open(): Promise<void> {
     const { world, store, settings, catalog, services, onFatal, address = () => '' } = this.#options
     const barrier = this.#unsealer.barrier!
@@ -277,6 +294,12 @@ export class ServerNode implements SealControl {
     return {
       world,
       seal: this,
+      snapshots: new NodeSnapshots({
+        store: this.#options.store,
+        world: { ...world, log: world.log.named('snapshot') },
+        barrier: () => this.#unsealer.barrier,
+        reload: () => this.#reload(),
+      }),
       version: programVersion,
       buildDate,
       clusterName: () => settings.clusterName ?? `vault-cluster-${(this.#clusterId ?? '00000000').slice(0, 8)}`,

@@ -20,6 +20,7 @@ export type CallParts = {
   nulls: readonly string[]
   body: JsonObject
   raw: Bytes | null
+  isStreamed: boolean
   request: HttpRequest
   remoteAddress: string
   live: LiveToken | null
@@ -75,6 +76,10 @@ export class RequestCall implements Call {
   get headers(): HttpRequest['headers'] {
     this.#headers ??= headersOf([...this.#parts.request.headers].filter(([name, value]) => !isToken(name, value)))
     return this.#headers
+  }
+
+  get stream(): AsyncIterable<Bytes> | null {
+    return this.#parts.isStreamed ? this.#parts.request.body.stream(Number.POSITIVE_INFINITY) : null
   }
 
   get signal(): AbortSignal {

@@ -127,8 +127,8 @@ export class Exchange {
     this.#wrap = readWrapAsk(this.#request.headers, this.#action, this.#operation)
     const limited = this.#options.rateLimits.beforeBody(this.#request, this.#target.path)
     if (limited !== null) return limited
-    const body =
-      this.#request.body.length === 0 ? noBytes : this.#request.body.bytes(this.#options.settings.bodyBytesMax)
+    const isUnread = this.#request.body.length === 0 || this.#row?.body === 'stream'
+    const body = isUnread ? noBytes : this.#request.body.bytes(this.#options.settings.bodyBytesMax)
     return body instanceof Promise ? body.then(bytes => this.#read(bytes)) : this.#read(body)
   }
 
@@ -351,7 +351,7 @@ export class Exchange {
   }
 
   #takesAnything(): boolean {
-    return this.#row?.body === 'raw' || this.#row?.body === 'own'
+    return this.#row?.body !== undefined && this.#row.body !== 'json'
   }
 
   #close(finished: Finished): Maybe<Answer> {
@@ -450,6 +450,7 @@ export class Exchange {
       nulls: this.#parsed.nulls,
       body: this.#own ?? noValues,
       raw: this.#raw,
+      isStreamed: this.#row?.body === 'stream',
       request: this.#request,
       remoteAddress: this.#address(),
       live: this.#live,

@@ -12,6 +12,7 @@ import { noticeRows } from './notices.ts'
 import { passwordPolicyRows } from './password-policies.ts'
 import { policyRows } from './policies.ts'
 import { quotaRows } from './quotas.ts'
+import { snapshotRows } from './snapshot.ts'
 import { row, type SystemState } from './state.ts'
 import { statusRows } from './status.ts'
 import { wrappingRows } from './wrapping.ts'
@@ -70,6 +71,7 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
       ...noticeRows,
       ...wrappingRows,
       ...eventRows,
+      ...snapshotRows,
       openApiRow,
       ...mountRows,
     ],

@@ -1,4 +1,4 @@
-import type { Maybe } from '#ground/base/brand.ts'
+import type { Bytes, Maybe } from '#ground/base/brand.ts'
 import type { World } from '#ground/base/world.ts'
 import type { Json } from '#ground/text/json.ts'
 import type { Call } from '#backend/call.ts'
@@ -56,6 +56,19 @@ export interface SealControl {
   seal(): Promise<void>
 }
 
+/** Copies of the whole store, and back. */
+export interface Snapshots {
+  /** A gzipped tar archive, made while it is read. */
+  take(): Promise<AsyncIterable<Bytes>>
+  /**
+   * When it resolves, the content of the archive is the store's, durably; a moment later the server has it, unsealed by
+   * its seal or sealed.
+   * @param options `isForced`: an archive of other keys, too.
+   * @throws Fault that says what is wrong with the archive; nothing changed, then.
+   */
+  restore(archive: AsyncIterable<Bytes>, options: { isForced: boolean }): Promise<void>
+}
+
 /** The parts that exist only while unsealed. */
 export type UnsealedState = {
   readonly mounts: Mounts
@@ -76,6 +89,7 @@ export type UnsealedState = {
 export type SystemState = {
   readonly world: World
   readonly seal: SealControl
+  readonly snapshots: Snapshots
   readonly version: string
   readonly buildDate: string
   clusterName(): string
