@@ -3,8 +3,10 @@ import { type LogFormat, type LogLevel, logLevels } from '#ground/base/log.ts'
 import { HclReader } from '#ground/hcl/decode.ts'
 import { parseHcl } from '#ground/hcl/parse.ts'
 import type { AuditStanza } from '#core/node/node.ts'
+import { noTelemetry, type TelemetrySettings } from '#core/node/telemetry.ts'
 import { ConfigError } from './config-error.ts'
 import { type ListenerConfig, readListener } from './listener-config.ts'
+import { readTelemetry } from './telemetry-config.ts'
 
 export type StorageConfig = { readonly type: 'sqlite' | 'inmem'; readonly path: string }
 
@@ -36,6 +38,7 @@ export type ServerConfig = {
   readonly logFile: string | null
   readonly pidFile: string | null
   readonly hasUi: boolean
+  readonly telemetry: TelemetrySettings
 }
 
 /** A configuration, and what in it was passed over. */
@@ -49,7 +52,6 @@ const withoutMeaning = [
   'cluster_addr',
   'disable_clustering',
   'plugin_directory',
-  'telemetry',
   'service_registration',
   'user_lockout',
   'detect_deadlocks',
@@ -86,6 +88,12 @@ export function readServerConfig(files: readonly { readonly name: string; readon
     }
     const sealBlock = reader.block('seal', 1)
     if (sealBlock) seal = readSeal(sealBlock.labels[0]!, sealBlock.body, name)
+    const telemetryBlock = reader.block('telemetry')
+    if (telemetryBlock) {
+      const read = readTelemetry(telemetryBlock.body, name)
+      plain.telemetry = read.settings
+      warnings.push(...read.warnings)
+    }
     for (const block of reader.blocks('audit', [1, 2])) audits.push(readAudit(block.labels, block.body))
     Object.assign(plain, readPlain(reader, name))
     for (const key of withoutMeaning)
@@ -120,6 +128,7 @@ export function readServerConfig(files: readonly { readonly name: string; readon
       logFile: null,
       pidFile: null,
       hasUi: false,
+      telemetry: noTelemetry,
       ...plain,
     },
     warnings,

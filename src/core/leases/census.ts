@@ -1,3 +1,5 @@
+import type { Due } from './due-lane.ts'
+
 /** A lease, or a token that ends by itself, as counts see it. */
 export type Counted = {
   readonly kind: 'lease' | 'token'
@@ -7,6 +9,8 @@ export type Counted = {
   readonly path: string
   /** The role that it was made under. */
   readonly role: string | null
+  /** Its line of the index of due times; absent where nobody asks for it. */
+  readonly due?: Due
 }
 
 /** Who counts leases and tokens while they come and go. */

@@ -1,4 +1,5 @@
 import { type Instant, instant, type Seconds, seconds } from '#ground/base/clock.ts'
+import { timed } from '#ground/base/metrics.ts'
 import type { World } from '#ground/base/world.ts'
 import type { Json } from '#ground/text/json.ts'
 import type { Granted, TokenKey } from '#backend/engine.ts'
@@ -12,9 +13,11 @@ import type { Census, Counted } from './census.ts'
 import type { DueIndex } from './due-index.ts'
 import type { Due } from './due-lane.ts'
 import type { EffectRoom } from './effects.ts'
-import { irrevocableCodec, type LeaseEntry, leaseCodec, ownedCodec, type RevokeResult } from './entry.ts'
+import type { LeaseMeters } from './meters.ts'
+import { countedLease, irrevocableCodec, type LeaseEntry, leaseCodec, ownedCodec, type RevokeResult } from './entry.ts'
 import { sweep } from './sweep.ts'
 import { calculateTtl } from './ttl.ts'
+import { asked } from './asked.ts'
 
 export type LeasesOptions = {
   keeper: Keeper
@@ -28,6 +31,9 @@ export type LeasesOptions = {
   /** Adds writes to the token's life: false when it is dead, and nothing was written. */
   attach: (token: TokenKey, writes: readonly KeeperWrite[]) => Promise<boolean>
   census: Census
+  meters: LeaseMeters
+  /** One more can't be revoked, or one less. */
+  onIrrevocable: (by: 1 | -1) => void
 }
 
 /** Who a lease belongs to. */
@@ -74,13 +80,20 @@ export class Leases {
     options.due.handle(endedDue, width, due => this.#onEnded(due))
   }
 
+  get meters(): LeaseMeters {
+    return this.#options.meters
+  }
+
   /**
    * The lease of a secret that an engine just made: durable when this resolves.
    * @throws Fault when the token died meanwhile; what the engine intended is undone then.
    */
   async register(ask: LeaseAsk): Promise<LeaseGranted> {
+    const { world, meters } = this.#options
     try {
-      return await this.#register(ask)
+      const granted = await timed(world.clock, meters.register, () => this.#register(ask))
+      meters.created(ask.mount.entry.type, ask.mount.path, granted.entry.ttl)
+      return granted
     } catch (error) {
       const { settles } = ask.secret
       if (settles !== undefined) await this.#options.effects.abandon(ask.mount.entry.accessor, settles)
@@ -120,7 +133,7 @@ export class Leases {
     const log = effects.of(entry.mount)
     const writes = [this.#write(entry), due.entry(this.#due(entry, entry.expiresAt)), ...log.writes(settled)]
     const { token } = owner
-    const isMade = await census.during(countedLease(entry.id, role), 1, () =>
+    const isMade = await census.during(this.#counted(entry), 1, () =>
       token === null
         ? keeper.commit(writes).then(() => true)
         : attach(token, [...writes, this.#owned(token, entry.id, true)]),
@@ -137,6 +150,12 @@ export class Leases {
   async get(id: string): Promise<LeaseEntry | null> {
     if (!isLeaseId(id)) return null
     return (await this.#options.keeper.get(this.#at(id), leaseCodec)) as LeaseEntry | null
+  }
+
+  /** As `get`, for who wants to see how long it lives. */
+  times(id: string): Promise<LeaseEntry | null> {
+    const { world, meters } = this.#options
+    return timed(world.clock, meters.fetchTimes, () => this.get(id))
   }
 
   /** One level of ids below a prefix that ends in `/` or is empty; folders end in `/`. */
@@ -165,7 +184,12 @@ export class Leases {
   }
 
   /** @throws Fault with Vault's texts. */
-  async renew(id: string, increment: Seconds, signal: AbortSignal): Promise<LeaseGranted> {
+  renew(id: string, increment: Seconds, signal: AbortSignal): Promise<LeaseGranted> {
+    const { world, meters } = this.#options
+    return timed(world.clock, meters.renew, () => this.#renew(id, increment, signal))
+  }
+
+  async #renew(id: string, increment: Seconds, signal: AbortSignal): Promise<LeaseGranted> {
     const { keeper, world, mountOf } = this.#options
     const entry = await this.get(id)
     if (entry === null) throw fault('request.invalid', 'lease not found')
@@ -176,7 +200,9 @@ export class Leases {
     const kind = mount?.engine.leases?.[entry.secretType]
     if (!entry.renewable || mount === null || kind?.renew === undefined)
       throw fault('request.invalid', 'lease is not renewable')
-    const granted = await this.#asked(signal, within => kind.renew!(this.#held(entry, increment, within), mount.state))
+    const granted = await asked(world.clock, signal, engineMsMax, within =>
+      kind.renew!(this.#held(entry, increment, within), mount.state),
+    )
     const grant = this.#grant(mount, { increment, granted, issuedAt: entry.issuedAt })
     const now = world.clock.now()
     const expiresAt = instant(now + grant.ttl * 1000)
@@ -279,7 +305,12 @@ export class Leases {
     this.#options.due.expect(endedDue, this.#options.world.clock.now())
   }
 
-  async #onEnded({ id: token }: Due): Promise<readonly KeeperWrite[]> {
+  #onEnded({ id: token }: Due): Promise<readonly KeeperWrite[]> {
+    const { world, meters } = this.#options
+    return timed(world.clock, meters.revokeByToken, () => this.#expireOf(token))
+  }
+
+  async #expireOf(token: string): Promise<readonly KeeperWrite[]> {
     const { keeper } = this.#options
     const folder = `${this.#options.prefix}${ownedCodec.prefix}${token}/`
     let after: string | undefined
@@ -302,12 +333,20 @@ export class Leases {
       this.#options.due.expect(due.lane, entry.expiresAt)
       return [this.#options.due.entry(this.#due(entry, entry.expiresAt))]
     }
-    await this.#attempt(entry, signal, { due })
+    const { world, meters } = this.#options
+    meters.expiration.inQueue.add(Math.max(0, world.clock.now() - due.at))
+    const { kind } = await this.#attempt(entry, signal, { due })
+    meters.expiration[kind === 'revoked' ? 'ended' : 'failed'].add()
     return 'removed'
   }
 
-  /** @param due its line of the index, if it fell due: taken out with the outcome. */
-  async #attempt(
+  /** @param options `due`: its line of the index, if it fell due: taken out with the outcome. */
+  #attempt(entry: LeaseEntry, signal: AbortSignal, options: { due?: Due; engineMs?: number }): Promise<RevokeResult> {
+    const { world, meters } = this.#options
+    return timed(world.clock, meters.revoke, () => this.#revoke(entry, signal, options))
+  }
+
+  async #revoke(
     entry: LeaseEntry,
     signal: AbortSignal,
     { due, engineMs = engineMsMax }: { due?: Due; engineMs?: number },
@@ -317,7 +356,8 @@ export class Leases {
     try {
       if (mount === null) throw fault('path.unsupported', 'the mount that made it is not there')
       if (kind === undefined) throw fault('path.unsupported', `no secrets of type ${entry.secretType} any more`)
-      await this.#asked(signal, within => kind.revoke(this.#held(entry, seconds(0), within), mount.state), engineMs)
+      const ask = (within: AbortSignal) => kind.revoke(this.#held(entry, seconds(0), within), mount.state)
+      await asked(this.#options.world.clock, signal, engineMs, ask)
     } catch (error) {
       // This node ends, or who asked is gone: that says nothing of the lease.
       if (signal.aborted) throw error
@@ -345,11 +385,12 @@ export class Leases {
     const also = [due.entry(this.#due(next, retryAt))]
     if (fallen !== undefined) also.push(due.remove(fallen))
     if (isIrrevocable) also.push(this.#irrevocable(entry.id, true))
-    const isThere = await keeper.update<boolean>(this.#at(entry.id), leaseCodec, now =>
-      now === null ? { result: false } : { entry: next, also, result: true },
+    const before = await keeper.update<LeaseEntry | null>(this.#at(entry.id), leaseCodec, now =>
+      now === null ? { result: null } : { entry: next, also, result: now as LeaseEntry },
     )
     // Another attempt did it meanwhile.
-    if (!isThere) return { kind: 'revoked' }
+    if (before === null) return { kind: 'revoked' }
+    if (isIrrevocable && before.error === null) this.#options.onIrrevocable(1)
     due.expect(this.#lane(entry), retryAt)
     return { kind: isIrrevocable ? 'irrevocable' : 'failed', entry: next, error: text }
   }
@@ -359,18 +400,6 @@ export class Leases {
     const { clock, entropy } = this.#options.world
     const wait = error === null ? firstRetryMs * 2 ** (attempts - 1) : dayMs
     return instant(clock.now() + wait * (0.5 + entropy.fraction()))
-  }
-
-  async #asked<R>(signal: AbortSignal, ask: (signal: AbortSignal) => Promise<R>, ms = engineMsMax): Promise<R> {
-    signal.throwIfAborted()
-    const late = new AbortController()
-    using _timer = this.#options.world.clock.after(ms, () => late.abort(new Error(`no answer within ${ms / 1000} s`)))
-    const within = AbortSignal.any([signal, late.signal])
-    // An engine that doesn't heed the signal is waited for no longer than one that does.
-    const ended = new Promise<never>((_, reject) => {
-      within.addEventListener('abort', () => reject(within.reason), { once: true })
-    })
-    return await Promise.race([ask(within), ended])
   }
 
   #grant(mount: Mount, ask: { increment: Seconds; granted: Granted; issuedAt: Instant }) {
@@ -396,13 +425,20 @@ export class Leases {
   }
 
   /** One of several that try at once does it. */
-  async #remove({ id, role }: LeaseEntry, due?: Due): Promise<void> {
-    const { keeper, census } = this.#options
-    await census.during(countedLease(id, role), -1, () =>
-      keeper.update<boolean>(this.#at(id), leaseCodec, now =>
-        now === null ? { result: false } : { entry: null, also: this.#traces(now as LeaseEntry, due), result: true },
-      ),
+  async #remove(entry: LeaseEntry, due?: Due): Promise<void> {
+    const { keeper, census, onIrrevocable } = this.#options
+    let last = null as LeaseEntry | null
+    const isGone = await census.during(this.#counted(entry), -1, () =>
+      keeper.update<boolean>(this.#at(entry.id), leaseCodec, now => {
+        last = now as LeaseEntry | null
+        return last === null ? { result: false } : { entry: null, also: this.#traces(last, due), result: true }
+      }),
     )
+    if (isGone && last?.error != null) onIrrevocable(-1)
+  }
+
+  #counted(entry: LeaseEntry): Counted {
+    return { ...countedLease(entry.id, entry.role), due: this.#due(entry, entry.expiresAt) }
   }
 
   #traces(entry: LeaseEntry, fallen?: Due): readonly KeeperWrite[] {
@@ -444,10 +480,3 @@ export class Leases {
 
 /** May it be one? Its path was normal when it was made. */
 const isLeaseId = (id: string): boolean => id.length > 0 && id.length < 1500 && !/(^|\/)(\.{0,2})(\/|$)/.test(id)
-
-export const countedLease = (id: string, role: string | null): Counted => ({
-  kind: 'lease',
-  key: id,
-  path: id.slice(0, id.lastIndexOf('/')),
-  role,
-})

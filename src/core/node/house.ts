@@ -1,4 +1,5 @@
 import type { Maybe } from '#ground/base/brand.ts'
+import type { Metrics } from '#ground/base/metrics.ts'
 import type { World } from '#ground/base/world.ts'
 import type { AnyEngine } from '#backend/engine.ts'
 import { rootNamespace } from '#backend/namespace.ts'
@@ -10,9 +11,11 @@ import { cubbyholeEngine } from '#core/builtin/cubbyhole.ts'
 import { tokenEngine } from '#core/builtin/token.ts'
 import { NoticeHub } from '#core/events/notices.ts'
 import { Identity } from '#core/identity/identity.ts'
+import { LeaseCount, type LeaseCountSettings } from '#core/leases/count.ts'
 import { DueIndex } from '#core/leases/due-index.ts'
 import { EffectRoom } from '#core/leases/effects.ts'
 import { Leases } from '#core/leases/leases.ts'
+import { leaseMeters } from '#core/leases/meters.ts'
 import { defaultMountConfig, fullPath, type MountEntry } from '#core/mounts/entry.ts'
 import type { Mount } from '#core/mounts/mount.ts'
 import { Mounts, type SystemTtls } from '#core/mounts/mounts.ts'
@@ -27,6 +30,7 @@ import { readCounted } from '#core/quota/read.ts'
 import { Keeper } from '#core/storage/keeper.ts'
 import { textCodec } from '#core/storage/text-codec.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
+import { type TokenMeters, tokenMeters } from '#core/tokens/meters.ts'
 import { Renewals } from '#core/tokens/renewal.ts'
 import { subjectOf } from '#core/tokens/subject.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
@@ -43,6 +47,8 @@ export type HouseOptions = {
   readonly auditDirectory: string | null
   readonly catalog: readonly AnyEngine[]
   readonly services: Readonly<Record<string, unknown>>
+  readonly metrics: Metrics
+  readonly leaseCount: LeaseCountSettings
   /** The mount of `sys/`, which is there while sealed, too. */
   readonly system: { readonly entry: MountEntry; readonly engine: AnyEngine }
   /** The store failed: the node must seal. */
@@ -59,6 +65,7 @@ export type OpenHouse = House & {
   readonly due: DueIndex
   readonly effects: EffectRoom
   readonly quotas: LeaseQuotas
+  readonly count: LeaseCount
   /** Does any rule of the token lie at or below the path, or cover it? */
   touches(live: LiveToken, path: string): Promise<boolean>
   /** The verdict for the token behind an accessor. */
@@ -76,7 +83,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
   const sweeping = new AbortController()
   const { keeper, audit, devices, identity, policies, passwords, acls, due, effects, leases, tokens, notices, mounts } =
     rooms
-  const { quotas } = rooms
+  const { quotas, count, meters } = rooms
   const aclOf = (live: LiveToken): Maybe<Acl> =>
     acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.entity) }))
   const judge = (live: LiveToken, question: Question): Maybe<Verdict> => {
@@ -101,6 +108,8 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     effects,
     leases,
     quotas,
+    count,
+    meters,
     touches: async (live, path) => grantsBelow(await aclOf(live), path),
     async judgeFor(accessor, question) {
       const live = await tokens.liveByAccessor(accessor)
@@ -109,6 +118,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     async close() {
       sweeping.abort()
       quotas.close()
+      count.close()
       notices.close()
       await due.stop()
       await mounts.close()
@@ -131,13 +141,16 @@ async function buildRooms({
   ttls,
   catalog,
   services,
+  metrics,
+  leaseCount,
   cacheBytes,
   auditDirectory,
   onFailed,
 }: HouseOptions) {
-  const audit = new AuditBroker(world)
+  const audit = new AuditBroker(world, metrics)
+  const meters = tokenMeters(metrics, world.clock)
   const beforeCommit = (): void => audit.flush()
-  const keeper = new Keeper({ store, barrier, fence: term, world, cacheBytes, beforeCommit, onFailed })
+  const keeper = new Keeper({ store, barrier, fence: term, world, metrics, cacheBytes, beforeCommit, onFailed })
   const devices = new AuditDevices({ keeper, broker: audit, world, prefix: `${ns}/`, directory: auditDirectory })
   const identity = new Identity(keeper, world, `${ns}/identity/`)
   const policies = new PolicyShelf(keeper, world, `${ns}/policy/`)
@@ -148,7 +161,7 @@ async function buildRooms({
     const made = (now as string | null) ?? Buffer.from(world.entropy.bytes(32)).toString('hex')
     return now === null ? { entry: made, result: made } : { result: made }
   })
-  const lives = buildLives({ keeper, world, identity, due, salt, mounts: () => mounts })
+  const lives = buildLives({ keeper, world, identity, due, salt, metrics, meters, leaseCount, mounts: () => mounts })
   const { effects, leases, tokens, quotas } = lives
   const notices = new NoticeHub()
   const mounts: Mounts = new Mounts({
@@ -166,7 +179,7 @@ async function buildRooms({
       await quotas.endOfMount(fullPath(mount))
     },
   })
-  return { audit, keeper, devices, identity, policies, passwords, acls, due, notices, mounts, ...lives }
+  return { audit, keeper, devices, identity, policies, passwords, acls, due, notices, mounts, meters, ...lives }
 }
 
 type LifeParts = {
@@ -175,12 +188,15 @@ type LifeParts = {
   readonly identity: Identity
   readonly due: DueIndex
   readonly salt: string
+  readonly metrics: Metrics
+  readonly meters: TokenMeters
+  readonly leaseCount: LeaseCountSettings
   /** Asked only once everything is built. */
   readonly mounts: () => Mounts
 }
 
 /** What has a life: leases and tokens, and who counts them. */
-function buildLives({ keeper, world, identity, due, salt, mounts }: LifeParts) {
+function buildLives({ keeper, world, identity, due, salt, metrics, meters, leaseCount, mounts }: LifeParts) {
   const mountOf = (accessor: string): Mount | null => mounts().byAccessor(accessor)
   const effects = new EffectRoom({ keeper, world, due, prefix: `${ns}/`, mountOf })
   const quotas: LeaseQuotas = new LeaseQuotas({
@@ -189,8 +205,15 @@ function buildLives({ keeper, world, identity, due, salt, mounts }: LifeParts) {
     prefix: `${ns}/quota/`,
     mountOf: path => mounts().resolve(path)?.mount.path ?? null,
     read: (kind, after) => readCounted({ leases, tokens }, kind, after, quotas.areRolesCounted),
+    metrics,
   })
-  const { census } = quotas
+  const count: LeaseCount = new LeaseCount({
+    world,
+    due,
+    inner: quotas.census,
+    irrevocable: (after, limit) => leases.irrevocable(after, limit),
+    settings: leaseCount,
+  })
   const leases: Leases = new Leases({
     keeper,
     world,
@@ -200,10 +223,13 @@ function buildLives({ keeper, world, identity, due, salt, mounts }: LifeParts) {
     mountOf,
     ttlsOf: mount => mounts().effectiveTtls(mount.entry.config),
     attach: (token, writes) => tokens.attach(token, writes),
-    census,
+    census: count,
+    meters: leaseMeters(metrics),
+    onIrrevocable: by => count.irrevocable(by),
   })
-  const tokens: Tokens = new Tokens({ keeper, world, identity, due, prefix: `${ns}/token/`, salt, leases, census })
-  return { effects, quotas, leases, tokens }
+  const prefix = `${ns}/token/`
+  const tokens: Tokens = new Tokens({ keeper, world, identity, due, prefix, salt, leases, census: count, meters })
+  return { effects, quotas, count, leases, tokens }
 }
 
 async function furnishRooms(rooms: Rooms, { world, system }: HouseOptions): Promise<void> {
@@ -213,7 +239,7 @@ async function furnishRooms(rooms: Rooms, { world, system }: HouseOptions): Prom
     builtinEntry('auth', 'token/', 'token', 'token based credentials'),
     tokenEngine({
       tokens,
-      renewals: new Renewals(tokens, mounts, world),
+      renewals: new Renewals(tokens, mounts, world, rooms.meters),
       policyExists: async name => (await policies.get(name)) !== null,
       identityPolicies: async id => (id === '' ? [] : ((await identity.entity(id))?.policies ?? [])),
       callerOf: tokenOf,

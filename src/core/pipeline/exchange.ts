@@ -55,11 +55,14 @@ export class Exchange {
   #call: RequestCall | null = null
   #misfit: Fault | null = null
   #trail: AuditTrail | null = null
+  readonly #began: number
+  #handledAt = 0
   #role: string | null = null
   #charged: Charge | null = null
 
   constructor(options: PipelineOptions, house: House | null, request: HttpRequest, target: Target, id: string) {
     this.#options = options
+    this.#began = options.meters.now()
     this.#house = house
     this.#request = request
     this.#target = target
@@ -78,21 +81,32 @@ export class Exchange {
   run(): Maybe<Answer> {
     try {
       const answer = this.#start()
-      return answer instanceof Promise ? this.#waited(answer) : answer
+      if (answer instanceof Promise) return this.#waited(answer)
+      this.#measure()
+      return answer
     } catch (error) {
+      this.#measure()
       return this.#refuse(error)
     }
+  }
+
+  #measure(): void {
+    const isLogin = this.#action?.access === 'login'
+    this.#options.meters.done(this.#began, this.#handledAt, isLogin, this.#mount, this.#operation)
   }
 
   /** Who waits holds its mount, whose state is closed after the answer. */
   async #waited(answer: Promise<Answer>): Promise<Answer> {
     const inFlight = this.#mount?.inFlight
     inFlight?.enter()
+    this.#options.meters.inFlight++
     try {
       return await answer
     } catch (error) {
       return await this.#refuse(error)
     } finally {
+      this.#options.meters.inFlight--
+      this.#measure()
       inFlight?.leave()
     }
   }
@@ -296,6 +310,7 @@ export class Exchange {
     }
     // Effects of a read go through a commit, which flushes by itself; anything else may reach the outside at once.
     if (this.#operation !== 'read' && this.#operation !== 'list') this.#house?.audit.flush()
+    this.#handledAt = this.#options.meters.now()
     const reply = action.handler(this.#call!, this.#mount!.state)
     return reply instanceof Promise ? reply.then(one => this.#answer(one)) : this.#answer(reply)
   }

@@ -200,6 +200,7 @@ async function registered(ending: Ending, reply: Extract<Reply, { kind: 'login' 
   if (house === null) throw fault('server.sealed', 'Vault is sealed')
   const { entry } = ending.mount
   const ttls = house.mounts.effectiveTtls(entry.config)
+  const began = house.meters.now()
   let made: Registered
   if (reply.kind === 'login') {
     const mount = { ...ttls, path: ending.mount.path, accessor: entry.accessor, tokenType: entry.config.tokenType }
@@ -209,6 +210,8 @@ async function registered(ending: Ending, reply: Extract<Reply, { kind: 'login' 
     made = await registerToken(house.tokens, reply.token, ending.live, mount, { now: ending.now })
   }
   ending.charged?.keep()
+  house.meters.registered.add(house.meters.now() - began)
+  house.meters.created(entry.type, ending.mount.path, made.entry.creationTtl)
   const token = made.token.reveal('the answer of a login or token creation')
   const auth = authBlock(token, made.entry, made.identityPolicies, made.entry.creationTtl)
   const warnings = [...(reply.warnings ?? []), ...made.warnings]

@@ -1,9 +1,11 @@
 import { instant, type Seconds, seconds } from '#ground/base/clock.ts'
+import { timed } from '#ground/base/metrics.ts'
 import type { World } from '#ground/base/world.ts'
 import type { Granted, TokenKey } from '#backend/engine.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import { Fault, fault } from '#protocol/fault.ts'
 import type { TokenEntry } from './entry.ts'
+import type { TokenMeters } from './meters.ts'
 import type { Tokens } from './tokens.ts'
 import { calculateTtl } from '#core/leases/ttl.ts'
 
@@ -19,18 +21,24 @@ export class Renewals {
   readonly #tokens: Tokens
   readonly #mounts: Mounts
   readonly #world: Pick<World, 'clock'>
+  readonly #meters: TokenMeters
 
-  constructor(tokens: Tokens, mounts: Mounts, world: Pick<World, 'clock'>) {
+  constructor(tokens: Tokens, mounts: Mounts, world: Pick<World, 'clock'>, meters: TokenMeters) {
     this.#tokens = tokens
     this.#mounts = mounts
     this.#world = world
+    this.#meters = meters
   }
 
   /**
    * @returns null when the method has nothing to extend (its user is gone): 204, and the token runs out.
    * @throws Fault with Vault's texts.
    */
-  async renew(key: TokenKey, increment: Seconds, signal: AbortSignal): Promise<Renewed | null> {
+  renew(key: TokenKey, increment: Seconds, signal: AbortSignal): Promise<Renewed | null> {
+    return timed(this.#world.clock, this.#meters.renew, () => this.#renew(key, increment, signal))
+  }
+
+  async #renew(key: TokenKey, increment: Seconds, signal: AbortSignal): Promise<Renewed | null> {
     const entry = await this.#tokens.entry(key)
     if (entry === null || !this.#tokens.isAlive(entry)) throw fault('request.invalid', 'token not found')
     if (entry.expiresAt === null) throw fault('request.invalid', 'invalid lease ID')

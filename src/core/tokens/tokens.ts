@@ -1,5 +1,6 @@
 import type { Maybe } from '#ground/base/brand.ts'
 import type { Instant, Seconds } from '#ground/base/clock.ts'
+import { timed } from '#ground/base/metrics.ts'
 import { Secret } from '#ground/base/secret.ts'
 import type { World } from '#ground/base/world.ts'
 import { createHmacKey, type HmacKey } from '#ground/crypto/hmac.ts'
@@ -7,6 +8,7 @@ import type { TokenKey } from '#backend/engine.ts'
 import type { EntityEntry, Identity } from '#core/identity/identity.ts'
 import type { Census, Counted } from '#core/leases/census.ts'
 import type { DueIndex } from '#core/leases/due-index.ts'
+import type { Due } from '#core/leases/due-lane.ts'
 import type { Leases } from '#core/leases/leases.ts'
 import { EntryCache } from '#core/storage/cache.ts'
 import type { Keeper, KeeperWrite } from '#core/storage/keeper.ts'
@@ -14,6 +16,7 @@ import { rangeBelow } from '#stores/keys.ts'
 import { Cubbyholes } from './cubbyholes.ts'
 import { accessorCodec, childCodec, dyingCodec, type TokenEntry, tokenCodec } from './entry.ts'
 import { type LiveToken, makeLive } from './live.ts'
+import type { TokenMeters } from './meters.ts'
 
 export type TokensOptions = {
   keeper: Keeper
@@ -27,6 +30,7 @@ export type TokensOptions = {
   /** Who ends the leases of a token: writes of the commit that ends it, then the word that this is durable. */
   leases: Pick<Leases, 'ending' | 'tokenEnded'>
   census: Census
+  meters: TokenMeters
 }
 
 /** The kind under which tokens stand in the index of due times. */
@@ -61,7 +65,7 @@ export class Tokens {
       prefix: `${options.prefix}cubbyhole/`,
       attach: (key, writes) => this.attach(key, writes, 'hasCubbyhole'),
     })
-    options.due.handle(tokenDue, width, due => this.#onDue(due.id as TokenKey))
+    options.due.handle(tokenDue, width, due => this.#onDue(due))
   }
 
   key(token: string): TokenKey {
@@ -187,11 +191,16 @@ export class Tokens {
    * @param also writes of the same commit: a login's entity.
    * @param id only for tokens named by hand; else `hvs.` and 24 letters and digits.
    */
-  async issue(
+  issue(
     entry: Omit<TokenEntry, 'accessor'>,
     also: readonly KeeperWrite[] = [],
     id: string | null = null,
   ): Promise<Issued> {
+    const { world, meters } = this.#options
+    return timed(world.clock, meters.create, () => this.#issue(entry, also, id))
+  }
+
+  async #issue(entry: Omit<TokenEntry, 'accessor'>, also: readonly KeeperWrite[], id: string | null): Promise<Issued> {
     const { keeper, world, due, census } = this.#options
     const token = id ?? `hvs.${world.entropy.base62(24)}`
     const key = this.key(token)
@@ -205,7 +214,7 @@ export class Tokens {
     if (whole.expiresAt !== null) writes.push(due.entry({ lane: tokenDue, id: key, at: whole.expiresAt }))
     if (whole.expiresAt === null) await keeper.commit(writes)
     else {
-      await census.during(countedToken(key, whole), 1, () => keeper.commit(writes).then(() => true))
+      await census.during(this.#counted(key, whole), 1, () => keeper.commit(writes).then(() => true))
       due.expect(tokenDue, whole.expiresAt)
     }
     return { token: new Secret(token), key, entry: whole }
@@ -275,7 +284,12 @@ export class Tokens {
    * commit, and with it its descendants, whose life hangs on it; what they left is removed in further ones, which a
    * restart resumes.
    */
-  async revoke(key: TokenKey): Promise<void> {
+  revoke(key: TokenKey): Promise<void> {
+    const { world, meters } = this.#options
+    return timed(world.clock, meters.revokeTree, () => this.#revoke(key))
+  }
+
+  async #revoke(key: TokenKey): Promise<void> {
     const entry = await this.entry(key)
     if (entry === null) return
     await this.#end(key, entry, now => [this.#dying(key, true), ...this.#traces(key, now)])
@@ -337,12 +351,15 @@ export class Tokens {
     return { keys: page.names as readonly TokenKey[] }
   }
 
-  async #onDue(key: TokenKey): Promise<readonly KeeperWrite[]> {
-    const { world, due } = this.#options
+  async #onDue({ id, at }: Due): Promise<readonly KeeperWrite[]> {
+    const { world, due, meters } = this.#options
+    const key = id as TokenKey
     const entry = await this.entry(key)
     if (entry === null || entry.expiresAt === null) return []
     if (entry.expiresAt <= world.clock.now()) {
+      meters.expiration.inQueue.add(Math.max(0, world.clock.now() - at))
       await this.revoke(key)
+      meters.expiration.ended.add()
       return []
     }
     due.expect(tokenDue, entry.expiresAt)
@@ -359,7 +376,7 @@ export class Tokens {
         last = now as TokenEntry | null
         return last === null ? { result: false } : { entry: null, also: also(last), result: true }
       })
-    const isEnded = await (entry.expiresAt === null ? remove() : census.during(countedToken(key, entry), -1, remove))
+    const isEnded = await (entry.expiresAt === null ? remove() : census.during(this.#counted(key, entry), -1, remove))
     if (!isEnded) return false
     if (last?.hasLeases) leases.tokenEnded()
     if (last?.hasCubbyhole) this.cubbyholes.tokenEnded()
@@ -376,6 +393,10 @@ export class Tokens {
     if (entry.hasLeases) writes.push(...this.#options.leases.ending(key))
     if (entry.hasCubbyhole) writes.push(...this.cubbyholes.ending(entry.accessor))
     return writes
+  }
+
+  #counted(key: TokenKey, entry: TokenEntry): Counted {
+    return { ...countedToken(key, entry), due: { lane: tokenDue, id: key, at: entry.expiresAt! } }
   }
 
   #at(key: TokenKey): string {

@@ -4,6 +4,7 @@ import { auditRows } from './audit.ts'
 import { capabilityRows } from './capabilities.ts'
 import { forecastRow } from './forecast.ts'
 import { leaseRows } from './leases.ts'
+import { metricsRow } from './metrics.ts'
 import { mountRows } from './mounts.ts'
 import { noticeRows } from './notices.ts'
 import { passwordPolicyRows } from './password-policies.ts'
@@ -63,6 +64,7 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
       ...auditRows,
       ...noticeRows,
       openApiRow,
+      metricsRow,
       ...mountRows,
     ],
     open: () => state,
