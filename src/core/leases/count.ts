@@ -27,8 +27,8 @@ export type LeaseCountSettings = {
 
 type Counts = { leases: number; tokens: number; irrevocable: number }
 
-const pageSize = 1000
-/** ms between two pages: the count of a million takes some seconds, and nobody notices. */
+const pageSize = 250
+/** ms between two pages: the count of a million takes half a minute, and nobody waits for more than a page. */
 const pauseMs = 5
 
 /**
