@@ -147,6 +147,8 @@ test('metrics: requests, logins, routes and tokens made are counted under their 
   const requests = (await value(server, 'vault_core_handle_request_count'))!
   await server.ask('GET', 'nowhere/at/all')
   assert.equal(await value(server, 'vault_core_handle_request_count'), requests + 2, 'refusals are requests')
+  await server.ask('GET', 'sys/health')
+  assert.equal(await value(server, 'vault_core_handle_request_count'), requests + 3, 'and probes are none')
   for (const name of ['barrier_get', 'barrier_put', 'barrier_list', 'token_create', 'expire_register_auth'])
     assert.ok((await value(server, `vault_${name}_count`))! > 0, name)
 })

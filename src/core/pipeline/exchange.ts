@@ -90,7 +90,9 @@ export class Exchange {
     }
   }
 
+  // Probes of health aren't what requests take: who isn't audited isn't counted.
   #measure(): void {
+    if (this.#action?.audit === false) return
     const isLogin = this.#action?.access === 'login'
     this.#options.meters.done(this.#began, this.#handledAt, isLogin, this.#mount, this.#operation)
   }
