@@ -1,6 +1,7 @@
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createLog, type Log, type LogLevel, logLevels } from '#ground/base/log.ts'
+import { Metrics } from '#ground/base/metrics.ts'
 import type { World } from '#ground/base/world.ts'
 import { HclError } from '#ground/hcl/tree.ts'
 import { writeFileAtomically } from '#ground/process/atomic-file.ts'
@@ -26,6 +27,7 @@ import { furnishLocal, localConfig, localFiles, prepareFolder } from './local.ts
 import { openStore } from './open-store.ts'
 import { uiPages } from './page.ts'
 import { portOwner } from './port-owner.ts'
+import { addProcessGauges, processValues } from './process-metrics.ts'
 import { openServices } from './services.ts'
 import { watchVolume } from './volume.ts'
 
@@ -142,6 +144,9 @@ async function serve(flags: ServerFlags, io: Io): Promise<number> {
   const listeners = new Listeners(world)
   // Port 0 is chosen by the system: the address is known once it listens.
   const address = (): string => config.apiAddress ?? listeners.addresses[0] ?? ''
+  const metrics = new Metrics(world.clock)
+  addProcessGauges(metrics)
+  const startedAt = world.clock.now()
   const node = new ServerNode({
     world,
     store,
@@ -154,6 +159,8 @@ async function serve(flags: ServerFlags, io: Io): Promise<number> {
     catalog,
     services: services.byName,
     address,
+    metrics,
+    bareMetrics: () => processValues(startedAt),
     pages: (request, state) => uiPages({ address: address(), version: programVersion, state }, request),
     onFatal: error => {
       log.error('the storage failed; the server ends, since nothing may be built on what may be lost', { error })

@@ -4,9 +4,11 @@ import { HclReader } from '#ground/hcl/decode.ts'
 import { parseHcl } from '#ground/hcl/parse.ts'
 import type { LockoutTune } from '#core/mounts/entry.ts'
 import type { AuditStanza } from '#core/node/node.ts'
+import { noTelemetry, type TelemetrySettings } from '#core/node/telemetry.ts'
 import { ConfigError } from './config-error.ts'
 import { type ListenerConfig, readListener } from './listener-config.ts'
 import { readLockout } from './lockout-config.ts'
+import { readTelemetry } from './telemetry-config.ts'
 
 export type StorageConfig = { readonly type: 'sqlite' | 'inmem'; readonly path: string }
 
@@ -40,6 +42,7 @@ export type ServerConfig = {
   readonly hasUi: boolean
   /** By type of auth method; `all` stands for each. */
   readonly lockouts: ReadonlyMap<string, LockoutTune>
+  readonly telemetry: TelemetrySettings
 }
 
 /** A configuration, and what in it was passed over. */
@@ -53,7 +56,6 @@ const withoutMeaning = [
   'cluster_addr',
   'disable_clustering',
   'plugin_directory',
-  'telemetry',
   'service_registration',
   'detect_deadlocks',
   'raw_storage_endpoint',
@@ -90,6 +92,12 @@ export function readServerConfig(files: readonly { readonly name: string; readon
     }
     const sealBlock = reader.block('seal', 1)
     if (sealBlock) seal = readSeal(sealBlock.labels[0]!, sealBlock.body, name)
+    const telemetryBlock = reader.block('telemetry')
+    if (telemetryBlock) {
+      const read = readTelemetry(telemetryBlock.body, name)
+      plain.telemetry = read.settings
+      warnings.push(...read.warnings)
+    }
     for (const block of reader.blocks('audit', [1, 2])) audits.push(readAudit(block.labels, block.body))
     for (const block of reader.blocks('user_lockout', 1)) lockouts.set(...readLockout(block))
     Object.assign(plain, readPlain(reader, name))
@@ -126,6 +134,7 @@ export function readServerConfig(files: readonly { readonly name: string; readon
       pidFile: null,
       hasUi: false,
       lockouts,
+      telemetry: noTelemetry,
       ...plain,
     },
     warnings,

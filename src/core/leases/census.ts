@@ -1,3 +1,5 @@
+import type { Due } from './due-lane.ts'
+
 /** A lease, or a service token, as counts see it. */
 export type Counted = {
   readonly kind: 'lease' | 'token'
@@ -9,6 +11,8 @@ export type Counted = {
   readonly role: string | null
   /** A token that doesn't end by itself: lease counts leave it out. */
   readonly isEndless?: true
+  /** Its line of the index of due times; absent where nobody asks for it. */
+  readonly due?: Due
 }
 
 /** Who counts leases and tokens while they come and go. */

@@ -3,6 +3,7 @@ import { jsonBytes } from '#ground/fields/codec.ts'
 import type { Json } from '#ground/text/json.ts'
 import type { TokenKey } from '#backend/engine.ts'
 import type { Codec } from '#backend/storage.ts'
+import type { Counted } from './census.ts'
 
 /** A secret that ends: what the server must know to renew and revoke it. The secret itself isn't kept. */
 export type LeaseEntry = {
@@ -65,3 +66,10 @@ export const irrevocableCodec: Codec<true> = {
   encode: () => new Uint8Array(0),
   decode: () => true,
 }
+
+export const countedLease = (id: string, role: string | null): Counted => ({
+  kind: 'lease',
+  key: id,
+  path: id.slice(0, id.lastIndexOf('/')),
+  role,
+})

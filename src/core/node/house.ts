@@ -1,4 +1,5 @@
 import type { Maybe } from '#ground/base/brand.ts'
+import type { Metrics } from '#ground/base/metrics.ts'
 import type { World } from '#ground/base/world.ts'
 import type { AnyEngine } from '#backend/engine.ts'
 import { rootNamespace } from '#backend/namespace.ts'
@@ -11,11 +12,13 @@ import { tokenEngine } from '#core/builtin/token/engine.ts'
 import type { EventHub } from '#core/events/event-hub.ts'
 import type { NoticeHub } from '#core/events/notices.ts'
 import { Identity } from '#core/identity/identity.ts'
+import { LeaseCount, type LeaseCountSettings } from '#core/leases/count.ts'
 import { DueIndex } from '#core/leases/due-index.ts'
 import { EffectRoom } from '#core/leases/effects.ts'
 import { Leases } from '#core/leases/leases.ts'
 import { Lockout } from '#core/lockout/lockout.ts'
 import type { LockoutSettings } from '#core/lockout/rule.ts'
+import { leaseMeters } from '#core/leases/meters.ts'
 import { defaultMountConfig, fullPath, type MountEntry } from '#core/mounts/entry.ts'
 import type { Mount } from '#core/mounts/mount.ts'
 import { Mounts, type SystemTtls } from '#core/mounts/mounts.ts'
@@ -32,6 +35,7 @@ import { bothCensuses, TokenCount } from '#core/quota/token-count.ts'
 import { Keeper } from '#core/storage/keeper.ts'
 import { textCodec } from '#core/storage/text-codec.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
+import { type TokenMeters, tokenMeters } from '#core/tokens/meters.ts'
 import { Renewals } from '#core/tokens/renewal.ts'
 import { TokenRoles } from '#core/tokens/roles.ts'
 import { subjectOf } from '#core/tokens/subject.ts'
@@ -52,6 +56,8 @@ export type HouseOptions = {
   readonly auditDirectory: string | null
   readonly catalog: readonly AnyEngine[]
   readonly services: Readonly<Record<string, unknown>>
+  readonly metrics: Metrics
+  readonly leaseCount: LeaseCountSettings
   /** The mount of `sys/`, which is there while sealed, too. */
   readonly system: { readonly entry: MountEntry; readonly engine: AnyEngine }
   /** The store failed: the node must seal. */
@@ -71,6 +77,7 @@ export type OpenHouse = House & {
   readonly due: DueIndex
   readonly effects: EffectRoom
   readonly quotas: LeaseQuotas
+  readonly count: LeaseCount
   /** Does any rule of the token lie at or below the path, or cover it? */
   touches(live: LiveToken, path: string): Promise<boolean>
   readonly tokenCount: TokenCount
@@ -92,7 +99,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
   await furnishRooms(rooms, options)
   const sweeping = new AbortController()
   const { keeper, audit, devices, identity, policies, passwords, acls, due, telling, mounts } = rooms
-  const { effects, leases, tokens, quotas, lockout, tokenCount } = rooms
+  const { effects, leases, tokens, quotas, lockout, tokenCount, count, meters } = rooms
   const aclOf = (live: LiveToken): Maybe<Acl> =>
     acls.aclOf(live, () => ({ policies: live.policies, isRoot: live.isRoot, subject: subjectOf(live.entity) }))
   const judge = (live: LiveToken, question: Question): Maybe<Verdict> => {
@@ -122,6 +129,8 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     lockout,
     mayHear: async (live, path, type) => mayHear(await aclOf(live), path, type),
     tokenCount,
+    count,
+    meters,
     touches: async (live, path) => grantsBelow(await aclOf(live), path),
     async judgeToken(token, question) {
       const live = await tokens.find(token)
@@ -134,6 +143,7 @@ export async function openHouse(options: HouseOptions): Promise<OpenHouse> {
     async close() {
       sweeping.abort()
       quotas.close()
+      count.close()
       tokenCount.close()
       telling.close()
       await due.stop()
@@ -158,14 +168,17 @@ async function buildRooms({
   lockout: lockoutSettings,
   catalog,
   services,
+  metrics,
+  leaseCount,
   cacheBytes,
   auditDirectory,
   onFailed,
   address,
 }: HouseOptions) {
-  const audit = new AuditBroker(world)
+  const audit = new AuditBroker(world, metrics)
+  const meters = tokenMeters(metrics, world.clock)
   const beforeCommit = (): void => audit.flush()
-  const keeper = new Keeper({ store, barrier, fence: term, world, cacheBytes, beforeCommit, onFailed })
+  const keeper = new Keeper({ store, barrier, fence: term, world, metrics, cacheBytes, beforeCommit, onFailed })
   const devices = new AuditDevices({ keeper, broker: audit, world, prefix: `${ns}/`, directory: auditDirectory })
   const identity = new Identity(keeper, world, `${ns}/identity/`)
   const policies = new PolicyShelf(keeper, world, `${ns}/policy/`)
@@ -177,7 +190,8 @@ async function buildRooms({
     return now === null ? { entry: made, result: made } : { result: made }
   })
   const telling = new Telling(world, accessor => mounts.byAccessor(accessor)?.entry ?? null)
-  const lives = buildLives({ keeper, world, identity, due, salt, barrier, telling, mounts: () => mounts })
+  const counting = { metrics, meters, leaseCount }
+  const lives = buildLives({ keeper, world, identity, due, salt, barrier, telling, ...counting, mounts: () => mounts })
   const { effects, leases, tokens, quotas } = lives
   const wrappings = new Wrappings({ tokens, keeper, world, prefix: `${ns}/token/`, address })
   const lockout = new Lockout({ keeper, world, due, prefix: `${ns}/lockout/`, settings: lockoutSettings })
@@ -210,6 +224,7 @@ async function buildRooms({
     telling,
     mounts,
     wrappings,
+    meters,
     ...lives,
   }
 }
@@ -222,12 +237,16 @@ type LifeParts = {
   readonly salt: string
   readonly telling: Telling
   readonly barrier: Barrier
+  readonly metrics: Metrics
+  readonly meters: TokenMeters
+  readonly leaseCount: LeaseCountSettings
   /** Asked only once everything is built. */
   readonly mounts: () => Mounts
 }
 
 /** What has a life: leases and tokens, and who counts them. */
-function buildLives({ keeper, world, identity, due, salt, barrier, telling, mounts }: LifeParts) {
+function buildLives(parts: LifeParts) {
+  const { keeper, world, identity, due, salt, barrier, telling, metrics, meters, leaseCount, mounts } = parts
   const mountOf = (accessor: string): Mount | null => mounts().byAccessor(accessor)
   const effects = new EffectRoom({ keeper, world, due, prefix: `${ns}/`, mountOf })
   const quotas: LeaseQuotas = new LeaseQuotas({
@@ -236,8 +255,15 @@ function buildLives({ keeper, world, identity, due, salt, barrier, telling, moun
     prefix: `${ns}/quota/`,
     mountOf: path => mounts().resolve(path)?.mount.path ?? null,
     read: (kind, after) => readCounted({ leases, tokens }, kind, after, quotas.areRolesCounted),
+    metrics,
   })
-  const { census } = quotas
+  const count: LeaseCount = new LeaseCount({
+    world,
+    due,
+    inner: quotas.census,
+    irrevocable: (after, limit) => leases.irrevocable(after, limit),
+    settings: leaseCount,
+  })
   const leases: Leases = new Leases({
     keeper,
     world,
@@ -247,8 +273,10 @@ function buildLives({ keeper, world, identity, due, salt, barrier, telling, moun
     mountOf,
     ttlsOf: mount => mounts().effectiveTtls(mount.entry.config),
     attach: (token, writes) => tokens.attach(token, writes),
-    census,
+    census: count,
+    meters: leaseMeters(metrics),
     onChange: (what, lease) => telling.tellLease(what, lease),
+    onIrrevocable: by => count.irrevocable(by),
   })
   const tokenCount: TokenCount = new TokenCount((after, limit) => tokens.shelf.keys(after, limit))
   const tokens: Tokens = new Tokens({
@@ -261,9 +289,10 @@ function buildLives({ keeper, world, identity, due, salt, barrier, telling, moun
     sealer: barrier,
     isMounted: accessor => mountOf(accessor)?.entry.isTainted === false,
     leases,
-    census: bothCensuses(census, tokenCount),
+    census: bothCensuses(count, tokenCount),
+    meters,
   })
-  return { effects, quotas, leases, tokens, tokenCount }
+  return { effects, quotas, count, leases, tokens, tokenCount }
 }
 
 async function furnishRooms(rooms: Rooms, { world, system }: HouseOptions): Promise<void> {
@@ -276,7 +305,7 @@ async function furnishRooms(rooms: Rooms, { world, system }: HouseOptions): Prom
       tokens,
       roles,
       leases,
-      renewals: new Renewals(tokens, mounts, roles, world),
+      renewals: new Renewals({ tokens, mounts, roles, world, meters: rooms.meters }),
       policyExists: async name => (await policies.get(name)) !== null,
       identityPolicies: async id => (id === '' ? [] : ((await identity.entity(id))?.policies ?? [])),
       callerOf: tokenOf,

@@ -1,7 +1,9 @@
 import type { Seconds } from '#ground/base/clock.ts'
+import type { Metrics } from '#ground/base/metrics.ts'
 import type { World } from '#ground/base/world.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '#ground/http/message.ts'
 import { defaultJsonLimits } from '#ground/text/json-parse.ts'
+import type { BareValue } from '#ground/text/metrics.ts'
 import type { AnyEngine } from '#backend/engine.ts'
 import type { NewToken } from '#backend/login.ts'
 import { rootNamespace } from '#backend/namespace.ts'
@@ -16,6 +18,7 @@ import { makeMount, type Mount } from '#core/mounts/mount.ts'
 import { closedView } from '#core/storage/closed-view.ts'
 import { textCodec } from '#core/storage/text-codec.ts'
 import { sentTokenOf, tokenOf } from '#core/pipeline/call.ts'
+import { PipelineMeters } from '#core/pipeline/meters.ts'
 import { createPipeline, noRateLimits } from '#core/pipeline/pipeline.ts'
 import { type AutoSeal, SealError } from '#core/seal/seal.ts'
 import { shareTexts } from '#core/seal/unseal-key.ts'
@@ -25,6 +28,7 @@ import { programVersion } from '#protocol/version.ts'
 import type { Store, Term } from '#stores/store.ts'
 import { builtinEntry, type OpenHouse, openHouse } from './house.ts'
 import { NodeSnapshots } from './snapshots.ts'
+import { Telemetry, type TelemetrySettings } from './telemetry.ts'
 
 /** What a server is told about itself; times in seconds. */
 export type NodeSettings = {
@@ -41,6 +45,7 @@ export type NodeSettings = {
   readonly auditDirectory: string | null
   /** null: made from the cluster's id. */
   readonly clusterName: string | null
+  readonly telemetry: TelemetrySettings
 }
 
 export type AuditStanza = {
@@ -59,6 +64,9 @@ export type NodeOptions = {
   readonly catalog: readonly AnyEngine[]
   /** Handed to engines that name them in `needs`. */
   readonly services: Readonly<Record<string, unknown>>
+  readonly metrics: Metrics
+  /** Of the process, for the text format. */
+  readonly bareMetrics: () => readonly BareValue[]
   /** Answers paths outside `/v1/`; null = no such page. */
   readonly pages: (request: HttpRequest, state: NodeState) => HttpResponse | null
   /** The store failed: the process must end, since nothing can be built on it. */
@@ -80,16 +88,25 @@ export class ServerNode implements SealControl {
   readonly #refusals = new Refusals()
   readonly #system: Mount
   readonly handler: HttpHandler
+  readonly telemetry: Telemetry
   #term: Term | null = null
   #house: OpenHouse | null = null
   #clusterId: string | null = null
+  #lastClusterId: string | null = null
   #counting: Disposable | null = null
   #wasInitialised = false
 
   constructor(options: NodeOptions) {
     this.#options = options
-    const { world, store, autoSeal, settings } = options
+    const { world, store, autoSeal, settings, metrics } = options
     this.#unsealer = new Unsealer({ store, world: { ...world, log: world.log.named('seal') }, autoSeal })
+    this.telemetry = new Telemetry({
+      metrics,
+      settings: settings.telemetry,
+      bare: options.bareMetrics,
+      house: () => this.#house,
+      clusterName: () => this.#clusterName(),
+    })
     const engine = systemEngine(this.#state())
     this.#system = systemMount(engine)
     this.handler = createPipeline({
@@ -102,6 +119,7 @@ export class ServerNode implements SealControl {
       },
       rateLimits: noRateLimits,
       refusals: this.#refusals,
+      meters: new PipelineMeters(metrics, world.clock),
       system: this.#system,
       house: () => this.#house,
     })
@@ -244,7 +262,8 @@ export class ServerNode implements SealControl {
   }
 
   async #open(): Promise<void> {
-    const { world, store, settings, catalog, services, onFatal, address = () => '' } = this.#options
+    const { world, store, settings, catalog, services, metrics, onFatal, address = () => '' } = this.#options
+    const began = world.clock.monotonic()
     const barrier = this.#unsealer.barrier!
     const house = await openHouse({
       world,
@@ -257,6 +276,8 @@ export class ServerNode implements SealControl {
       auditDirectory: settings.auditDirectory,
       catalog,
       services,
+      metrics,
+      leaseCount: settings.telemetry.leaseCount,
       system: { entry: this.#system.entry, engine: this.#system.engine },
       onFailed: onFatal,
       address,
@@ -265,6 +286,7 @@ export class ServerNode implements SealControl {
       const id = (now as string | null) ?? world.entropy.uuid()
       return now === null ? { entry: id, result: id } : { result: id }
     })
+    this.#lastClusterId = this.#clusterId
     for (const audit of settings.audits) {
       if (house.devices.all().some(device => device.path === audit.path)) continue
       await house.devices.enable({ ...audit, description: '', local: false })
@@ -273,7 +295,9 @@ export class ServerNode implements SealControl {
     await house.effects.resume()
     this.#house = house
     await house.due.start()
+    house.count.start()
     this.#keepCount()
+    metrics.summary('core.post_unseal').add(world.clock.monotonic() - began)
     world.log.info('unsealed', { storage: store.type, term: this.#term!.term })
   }
 
@@ -289,20 +313,25 @@ export class ServerNode implements SealControl {
     })
   }
 
+  /** Sealed, it keeps the name that it had. */
+  #clusterName(): string {
+    return this.#options.settings.clusterName ?? `vault-cluster-${(this.#lastClusterId ?? '00000000').slice(0, 8)}`
+  }
+
   #state(): SystemState {
-    const { world, settings } = this.#options
     return {
-      world,
+      world: this.#options.world,
       seal: this,
       snapshots: new NodeSnapshots({
         store: this.#options.store,
-        world: { ...world, log: world.log.named('snapshot') },
+        world: { ...this.#options.world, log: this.#options.world.log.named('snapshot') },
         barrier: () => this.#unsealer.barrier,
         reload: () => this.#reload(),
       }),
       version: programVersion,
       buildDate,
-      clusterName: () => settings.clusterName ?? `vault-cluster-${(this.#clusterId ?? '00000000').slice(0, 8)}`,
+      clusterName: () => this.#clusterName(),
+      metrics: (format, accepted) => this.telemetry.answer(format, accepted),
       clusterId: () => this.#clusterId,
       house: () => {
         if (this.#house === null) throw fault('server.sealed', 'Vault is sealed')

@@ -1,7 +1,7 @@
 import type { Bytes, Maybe } from '#ground/base/brand.ts'
 import type { Instant } from '#ground/base/clock.ts'
 import { InvalidField, parseInput, type ParsedInput } from '#ground/fields/parse.ts'
-import { BodyError, type HttpRequest, type HttpResponse, type HttpUpgrade } from '#ground/http/message.ts'
+import type { HttpRequest, HttpResponse, HttpUpgrade } from '#ground/http/message.ts'
 import { cidrContains, parseCidr } from '#ground/text/cidr.ts'
 import type { Json, JsonObject } from '#ground/text/json.ts'
 import type { WrapAsk } from '#backend/call.ts'
@@ -9,22 +9,21 @@ import type { Access, Action, Row } from '#backend/engine.ts'
 import { rootNamespace } from '#backend/namespace.ts'
 import type { Reply } from '#backend/reply.ts'
 import type { AuditTrail } from '#core/audit/broker.ts'
-import { AuditBlocked } from '#core/audit/broker.ts'
 import type { AuditSubject } from '#core/audit/subject.ts'
 import type { Lockout } from '#core/lockout/lockout.ts'
 import type { Mount } from '#core/mounts/mount.ts'
-import { KeyProblem } from '#core/storage/view.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
-import { Fault, fault, faultTexts, invalidTokenText } from '#protocol/fault.ts'
+import { type Fault, fault, faultTexts, invalidTokenText } from '#protocol/fault.ts'
 import { headerNames } from '#protocol/headers.ts'
 import type { Operation, Verdict } from '#protocol/verdict.ts'
 import { faultResponse } from './answer.ts'
-import { bodyFault, readValues } from './body.ts'
+import { readValues } from './body.ts'
 import { clientToken, RequestCall } from './call.ts'
 import type { Charge, House, PipelineOptions } from './deps.ts'
 import { finish } from './finish.ts'
 import type { Ending, Finished } from './finished.ts'
 import type { Target } from './target.ts'
+import { problemOf } from './problem.ts'
 import { findWrapping, namedToken, readWrapAsk, wrapUp } from './wrap.ts'
 
 type Answer = HttpResponse | HttpUpgrade
@@ -62,11 +61,14 @@ export class Exchange {
   #call: RequestCall | null = null
   #misfit: Fault | null = null
   #trail: AuditTrail | null = null
+  readonly #began: number
+  #handledAt = 0
   #role: string | null = null
   #charged: Charge | null = null
 
   constructor(options: PipelineOptions, house: House | null, request: HttpRequest, target: Target, id: string) {
     this.#options = options
+    this.#began = options.meters.now()
     this.#house = house
     this.#request = request
     this.#target = target
@@ -85,21 +87,34 @@ export class Exchange {
   run(): Maybe<Answer> {
     try {
       const answer = this.#start()
-      return answer instanceof Promise ? this.#waited(answer) : answer
+      if (answer instanceof Promise) return this.#waited(answer)
+      this.#measure()
+      return answer
     } catch (error) {
+      this.#measure()
       return this.#refuse(error)
     }
+  }
+
+  // Probes of health aren't what requests take: who isn't audited isn't counted.
+  #measure(): void {
+    if (this.#action?.audit === false) return
+    const isLogin = this.#action?.access === 'login'
+    this.#options.meters.done(this.#began, this.#handledAt, isLogin, this.#mount, this.#operation)
   }
 
   /** Who waits holds its mount, whose state is closed after the answer. */
   async #waited(answer: Promise<Answer>): Promise<Answer> {
     const inFlight = this.#mount?.inFlight
     inFlight?.enter()
+    this.#options.meters.inFlight++
     try {
       return await answer
     } catch (error) {
       return await this.#refuse(error)
     } finally {
+      this.#options.meters.inFlight--
+      this.#measure()
       inFlight?.leave()
     }
   }
@@ -313,6 +328,7 @@ export class Exchange {
     }
     // Effects of a read go through a commit, which flushes by itself; anything else may reach the outside at once.
     if (this.#operation !== 'read' && this.#operation !== 'list') this.#house?.audit.flush()
+    this.#handledAt = this.#options.meters.now()
     const reply =
       action.access === 'login' && row.alias !== undefined && this.#house?.lockout.isFor(this.#mount!)
         ? this.#logIn(row, this.#mount!, this.#call!, this.#house.lockout)
@@ -373,7 +389,10 @@ export class Exchange {
   #refuse(error: unknown): Maybe<Answer> {
     this.#charged?.[Symbol.dispose]()
     this.#call?.end()
-    const problem = this.#asFault(error)
+    const { signal } = this.#request
+    const log = (message: string, about: object): void =>
+      this.#options.world.log.error(message, { request: this.#id, path: this.#target.path, ...about })
+    const problem = problemOf(error, { isGone: signal.aborted, log })
     const failure = { error: faultTexts(problem).join('; ') || problem.text, reason: problem.reason ?? null }
     try {
       if (this.#house !== null && this.#action?.audit !== false && problem.code !== 'server.sealed') {
@@ -394,25 +413,6 @@ export class Exchange {
       })
     }
     return this.#spend(faultResponse(this.#id, problem))
-  }
-
-  #asFault(error: unknown): Fault {
-    if (error instanceof Fault) {
-      if (error.cause !== undefined) this.#log('a request failed', error)
-      return error
-    }
-    if (error instanceof BodyError) return bodyFault(error)
-    if (error instanceof KeyProblem) return fault('request.invalid', error.message)
-    if (error instanceof AuditBlocked) return fault('internal', 'internal error')
-    // Nobody reads this answer any more, and nothing is broken.
-    if (this.#request.signal.aborted) return fault('internal', 'the client went away')
-    this.#log('a request met an error of ours', error)
-    return fault('internal', 'internal error')
-  }
-
-  #log(message: string, error: unknown): void {
-    const stack = error instanceof Error ? (error.cause instanceof Error ? error.cause.stack : error.stack) : undefined
-    this.#options.world.log.error(message, { request: this.#id, path: this.#target.path, error, stack })
   }
 
   #audit(failure: { error: string; reason: string | null } | null): void {

@@ -178,6 +178,7 @@ async function registered(ending: Ending, reply: Extract<Reply, { kind: 'login' 
   if (house === null) throw fault('server.sealed', 'Vault is sealed')
   const { entry } = ending.mount
   const ttls = house.mounts.effectiveTtls(entry.config)
+  const began = house.meters.now()
   let made: Registered
   if (reply.kind === 'login') {
     const mount = { ...ttls, path: ending.mount.path, accessor: entry.accessor, tokenType: entry.config.tokenType }
@@ -188,6 +189,10 @@ async function registered(ending: Ending, reply: Extract<Reply, { kind: 'login' 
   }
   // A batch token takes no place in lease counts: it is kept nowhere.
   if (made.entry.type !== 'batch') ending.charged?.keep()
+  ending.charged?.keep()
+  house.meters.registered.add(house.meters.now() - began)
+  const { creationTtl: ttl, type } = made.entry
+  house.meters.created({ method: entry.type, mountPoint: ending.mount.path, ttl, type: type ?? 'service' })
   const token = made.token.reveal('the answer of a login or token creation')
   const auth = authBlock(token, made.entry, made.identityPolicies, made.entry.creationTtl)
   const warnings = [...(reply.warnings ?? []), ...made.warnings]

@@ -1,6 +1,7 @@
 import type { TokenKey } from '#backend/engine.ts'
 import type { Counted } from '#core/leases/census.ts'
-import { countedLease, type Leases } from '#core/leases/leases.ts'
+import { countedLease } from '#core/leases/entry.ts'
+import type { Leases } from '#core/leases/leases.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
 import { countedToken } from '#core/tokens/tree.ts'
 import type { CountedPage } from './tally.ts'

@@ -1,5 +1,6 @@
 import { seconds } from '#ground/base/clock.ts'
 import { createLog, type Log, silentLog } from '#ground/base/log.ts'
+import { Metrics } from '#ground/base/metrics.ts'
 import { simWorld } from '#ground/base/world.ts'
 import { headersOf } from '#ground/http/headers.ts'
 import { type Body, BodyError, type HttpRequest, type HttpResponse } from '#ground/http/message.ts'
@@ -8,6 +9,7 @@ import type { AnyEngine } from '#backend/engine.ts'
 import { AuditBlocked } from '#core/audit/broker.ts'
 import { noLockoutSettings } from '#core/lockout/rule.ts'
 import { auditFailedResponse, type NodeOptions, ServerNode } from '#core/node/node.ts'
+import { noTelemetry } from '#core/node/telemetry.ts'
 import { staticSeal } from '#core/seal/static.ts'
 import { MemoryMedium, openMemoryStore } from '#stores/memory/memory.ts'
 import type { Store } from '#stores/store.ts'
@@ -64,6 +66,7 @@ const settings: NodeOptions['settings'] = {
   audits: [],
   auditDirectory: null,
   clusterName: null,
+  telemetry: { ...noTelemetry, retentionMs: 86_400_000 },
 }
 
 /**
@@ -167,6 +170,8 @@ export class TestServer {
           : staticSeal({ current: { id: 'test', key }, previous: null, entropy: this.world.entropy }),
       catalog,
       services,
+      metrics: new Metrics(this.world.clock),
+      bareMetrics: () => [],
       pages: () => null,
       onFatal: () => undefined,
     })

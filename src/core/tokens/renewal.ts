@@ -1,4 +1,5 @@
 import { instant, type Seconds, seconds } from '#ground/base/clock.ts'
+import { timed } from '#ground/base/metrics.ts'
 import type { World } from '#ground/base/world.ts'
 import type { Call } from '#backend/call.ts'
 import { goQuote } from '#ground/text/quote.ts'
@@ -6,6 +7,7 @@ import type { Granted, TokenKey } from '#backend/engine.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import { Fault, fault } from '#protocol/fault.ts'
 import type { TokenEntry } from './entry.ts'
+import type { TokenMeters } from './meters.ts'
 import type { TokenRoles } from './roles.ts'
 import type { Tokens } from './tokens.ts'
 import { calculateTtl, least } from '#core/leases/ttl.ts'
@@ -14,6 +16,14 @@ export type Renewed = { readonly entry: TokenEntry; readonly ttl: Seconds; reado
 
 /** The request that asks for it. */
 export type RenewalCall = Pick<Call, 'peer' | 'signal'>
+
+export type RenewalsOptions = {
+  tokens: Tokens
+  mounts: Mounts
+  roles: Pick<TokenRoles, 'get'>
+  world: Pick<World, 'clock'>
+  meters: TokenMeters
+}
 
 type Bounds = { readonly period: Seconds; readonly explicitMaxTtl: Seconds }
 
@@ -28,19 +38,25 @@ export class Renewals {
   readonly #mounts: Mounts
   readonly #roles: Pick<TokenRoles, 'get'>
   readonly #world: Pick<World, 'clock'>
+  readonly #meters: TokenMeters
 
-  constructor(tokens: Tokens, mounts: Mounts, roles: Pick<TokenRoles, 'get'>, world: Pick<World, 'clock'>) {
+  constructor({ tokens, mounts, roles, world, meters }: RenewalsOptions) {
     this.#tokens = tokens
     this.#roles = roles
     this.#mounts = mounts
     this.#world = world
+    this.#meters = meters
   }
 
   /**
    * @returns null when the method has nothing to extend (its user is gone): 204, and the token runs out.
    * @throws Fault with Vault's texts.
    */
-  async renew(key: TokenKey, increment: Seconds, by: RenewalCall): Promise<Renewed | null> {
+  renew(key: TokenKey, increment: Seconds, by: RenewalCall): Promise<Renewed | null> {
+    return timed(this.#world.clock, this.#meters.renew, () => this.#renew(key, increment, by))
+  }
+
+  async #renew(key: TokenKey, increment: Seconds, by: RenewalCall): Promise<Renewed | null> {
     const entry = await this.#tokens.entry(key)
     if (entry === null || !this.#tokens.isAlive(entry)) throw fault('request.invalid', 'token not found')
     if (entry.expiresAt === null) throw fault('request.invalid', 'invalid lease ID')

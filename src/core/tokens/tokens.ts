@@ -1,5 +1,6 @@
 import type { Maybe } from '#ground/base/brand.ts'
 import type { Instant, Seconds } from '#ground/base/clock.ts'
+import { timed } from '#ground/base/metrics.ts'
 import { Secret } from '#ground/base/secret.ts'
 import type { World } from '#ground/base/world.ts'
 import { createHmacKey, type HmacKey } from '#ground/crypto/hmac.ts'
@@ -7,6 +8,7 @@ import type { TokenKey } from '#backend/engine.ts'
 import type { EntityEntry, Identity } from '#core/identity/identity.ts'
 import type { Census } from '#core/leases/census.ts'
 import type { DueIndex } from '#core/leases/due-index.ts'
+import type { Due } from '#core/leases/due-lane.ts'
 import type { LeaseOwner, Leases } from '#core/leases/leases.ts'
 import { EntryCache } from '#core/storage/cache.ts'
 import type { Keeper, KeeperWrite } from '#core/storage/keeper.ts'
@@ -15,9 +17,10 @@ import { BatchTokens, batchOnly, batchPrefix, type Sealer } from './batch.ts'
 import { Cubbyholes } from './cubbyholes.ts'
 import type { TokenEntry } from './entry.ts'
 import { type LiveToken, makeLive } from './live.ts'
+import type { TokenMeters } from './meters.ts'
 import { TokenShelf } from './shelf.ts'
 import { TokenTidy } from './tidy.ts'
-import { countedToken, TokenTree } from './tree.ts'
+import { countedToken, tokenDue, TokenTree } from './tree.ts'
 
 export type TokensOptions = {
   keeper: Keeper
@@ -36,10 +39,8 @@ export type TokensOptions = {
   leases: Pick<Leases, 'ending' | 'tokenEnded'>
   /** Told of each service token that comes or goes. */
   census: Census
+  meters: TokenMeters
 }
-
-/** The kind under which tokens stand in the index of due times. */
-export const tokenDue = 'token'
 
 export type Issued = { readonly token: Secret; readonly key: TokenKey; readonly entry: TokenEntry }
 
@@ -78,9 +79,9 @@ export class Tokens {
     })
     this.#batch = new BatchTokens(options.sealer, options.prefix)
     this.shelf = new TokenShelf(options.keeper, options.prefix)
-    this.#tree = new TokenTree({ ...options, shelf: this.shelf, cubbyholes: this.cubbyholes, lane: tokenDue })
+    this.#tree = new TokenTree({ ...options, shelf: this.shelf, cubbyholes: this.cubbyholes })
     this.tidy = new TokenTidy({ ...options, shelf: this.shelf, cubbyholes: this.cubbyholes, tree: this.#tree })
-    options.due.handle(tokenDue, width, due => this.#onDue(due.id as TokenKey))
+    options.due.handle(tokenDue, width, due => this.#onDue(due))
   }
 
   key(token: string): TokenKey {
@@ -193,7 +194,12 @@ export class Tokens {
    * @param id only for tokens named by hand; else `hvs.` and 24 letters and digits.
    * @throws Fault when one of that id is there, or isn't wholly gone.
    */
-  async issue(entry: Omit<TokenEntry, 'accessor'>, also: Beside = [], id: string | null = null): Promise<Issued> {
+  issue(entry: Omit<TokenEntry, 'accessor'>, also: Beside = [], id: string | null = null): Promise<Issued> {
+    const { world, meters } = this.#options
+    return timed(world.clock, meters.create, () => this.#issue(entry, also, id))
+  }
+
+  async #issue(entry: Omit<TokenEntry, 'accessor'>, also: Beside, id: string | null): Promise<Issued> {
     const made = this.#newborn(entry, also, id)
     const isMade =
       (id === null || !(await this.#tree.hasRest(made.key))) &&
@@ -314,7 +320,8 @@ export class Tokens {
 
   /** Ends a token and all that descend from it; unknown ones are ended already. */
   revoke(key: TokenKey): Promise<void> {
-    return this.#tree.revoke(key)
+    const { world, meters } = this.#options
+    return timed(world.clock, meters.revokeTree, () => this.#tree.revoke(key))
   }
 
   /** Ends the token alone: its children live on as orphans. @returns false when it was not there */
@@ -327,12 +334,15 @@ export class Tokens {
     return this.#tree.resume()
   }
 
-  async #onDue(key: TokenKey): Promise<readonly KeeperWrite[]> {
-    const { world, due } = this.#options
+  async #onDue({ id, at }: Due): Promise<readonly KeeperWrite[]> {
+    const { world, due, meters } = this.#options
+    const key = id as TokenKey
     const entry = await this.entry(key)
     if (entry === null || entry.expiresAt === null) return []
     if (entry.expiresAt <= world.clock.now()) {
+      meters.expiration.inQueue.add(Math.max(0, world.clock.now() - at))
       await this.revoke(key)
+      meters.expiration.ended.add()
       return []
     }
     due.expect(tokenDue, entry.expiresAt)

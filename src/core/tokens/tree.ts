@@ -16,20 +16,21 @@ export type TokenTreeOptions = {
   leases: Pick<Leases, 'ending' | 'tokenEnded'>
   cubbyholes: Cubbyholes
   census: Census
-  /** The kind under which tokens stand in the index of due times. */
-  lane: string
 }
+
+/** The kind under which tokens stand in the index of due times. */
+export const tokenDue = 'token'
 
 const pageSize = 100
 /** No living token has so many ancestors: only a damaged store has such a line. */
 const depthMax = 100
 
-export const countedToken = (key: TokenKey, entry: TokenEntry): Counted => ({
+export const countedToken = (key: TokenKey, { path, role, expiresAt }: TokenEntry): Counted => ({
   kind: 'token',
   key,
-  path: entry.path,
-  role: entry.role ?? null,
-  ...(entry.expiresAt === null && { isEndless: true }),
+  path,
+  role: role ?? null,
+  ...(expiresAt === null ? { isEndless: true } : { due: { lane: tokenDue, id: key, at: expiresAt } }),
 })
 
 /** How service tokens end, with all that descends from them or alone. */
@@ -142,10 +143,10 @@ export class TokenTree {
 
   /** Beside its entry. */
   #traces(key: TokenKey, entry: TokenEntry, options: { keepIndex?: boolean } = {}): KeeperWrite[] {
-    const { shelf, due, leases, cubbyholes, lane } = this.#options
+    const { shelf, due, leases, cubbyholes } = this.#options
     const writes: KeeperWrite[] = [shelf.accessorWrite(entry.accessor, null)]
     if (entry.parent !== null && !options.keepIndex) writes.push(shelf.childWrite(entry.parent, key, null))
-    if (entry.expiresAt !== null) writes.push(due.remove({ lane, id: key, at: entry.expiresAt }))
+    if (entry.expiresAt !== null) writes.push(due.remove({ lane: tokenDue, id: key, at: entry.expiresAt }))
     if (entry.hasLeases) writes.push(...leases.ending(key, entry.accessor))
     if (entry.wraps) writes.push(shelf.wrappedWrite(key, null))
     if (entry.hasCubbyhole) writes.push(...cubbyholes.ending(entry.accessor))

@@ -7,6 +7,7 @@ import { eventRows } from './events.ts'
 import { forecastRow } from './forecast.ts'
 import { leaseRows } from './leases.ts'
 import { lockedUserRows } from './locked-users.ts'
+import { metricsRow } from './metrics.ts'
 import { mountRows } from './mounts.ts'
 import { noticeRows } from './notices.ts'
 import { passwordPolicyRows } from './password-policies.ts'
@@ -73,6 +74,7 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
       ...eventRows,
       ...snapshotRows,
       openApiRow,
+      metricsRow,
       ...mountRows,
     ],
     open: () => state,

@@ -93,6 +93,11 @@ export type SystemState = {
   readonly version: string
   readonly buildDate: string
   clusterName(): string
+  /** What is counted. @param format empty: as the `Accept` headers say */
+  metrics(
+    format: string,
+    accepted: readonly string[],
+  ): { readonly status: number; readonly contentType: string; readonly body: string }
   /** Null while sealed. */
   clusterId(): string | null
   /** @throws Fault `server.sealed` */
