@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
+import { prepareLogin, reviewer } from './reviewer.ts'
 
 // One or two running servers that speak Vault's API, under wrk; two are driven in turn, round by round.
 //
@@ -10,7 +11,7 @@ import { parseArgs, promisify } from 'node:util'
 //         [-other=… -other-pid=…] [-seconds=5] [-rounds=2]
 //
 // Needs wrk (apt-get install wrk). Tokens (the other's: COFFER_BENCH_OTHER_TOKEN) come from the environment, so that
-// they are in no process list. It mounts a KV engine at bench-kv/ and takes it away at the end. With a pid of this
+// they are in no process list. It mounts a KV engine and kubernetes auth at bench-kv/ and takes them away at the end. With a pid of this
 // machine it also prints CPU seconds per 1,000 requests and resident memory.
 
 type Target = { readonly name: string; readonly address: string; readonly token: string; readonly pid: number }
@@ -19,6 +20,8 @@ const run = promisify(execFile)
 const connections = 32
 const mount = 'bench-kv'
 const hot = `/v1/${mount}/data/hot`
+const toReviewer = reviewer()
+const renewed = 200
 const body = '{"data":{"username":"app","password":"s3cr3t"}}'
 const scenarios = [
   ['kv read, hot', `wrk.path = "${hot}"`],
@@ -28,10 +31,27 @@ const scenarios = [
     `wrk.method = "POST"\nwrk.body = '${body}'\nlocal n = 0\n` +
       `request = function() n = n + 1 return wrk.format(nil, "/v1/${mount}/data/w/" .. (n % 5000)) end`,
   ],
-] as const
+  [
+    'token create',
+    'wrk.method = "POST"\nwrk.path = "/v1/auth/token/create"\nwrk.body = \'{"ttl":"1h","policies":["default"]}\'',
+  ],
+  ['renew-self', ({ tokens }) => renewScript(tokens)],
+  [
+    'kubernetes login',
+    ({ login }) => `wrk.method = "POST"\nwrk.path = "/v1/auth/${mount}/login"\nwrk.body = '${login}'`,
+  ],
+] as readonly (readonly [string, string | ((prepared: Prepared) => string)])[]
+
+/** What a server was given before it is measured. */
+type Prepared = { readonly target: Target; readonly tokens: readonly string[]; readonly login: string }
+
+const renewScript = (tokens: readonly string[]): string =>
+  `local tokens = {${tokens.map(one => `"${one}"`).join(',')}}\nlocal n = 0\nrequest = function() n = n + 1 return ` +
+  `wrk.format("POST", "/v1/auth/token/renew-self", {["X-Vault-Token"] = tokens[n % ${tokens.length} + 1]}, "{}") end`
+
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
-async function ask(target: Target, method: string, path: string, sent?: string): Promise<void> {
+async function ask(target: Target, method: string, path: string, sent?: string): Promise<string> {
   const answer = await fetch(`${target.address}${path}`, {
     method,
     headers: { 'X-Vault-Token': target.token },
@@ -39,6 +59,20 @@ async function ask(target: Target, method: string, path: string, sent?: string):
   })
   const text = await answer.text()
   if (!answer.ok) throw new Error(`${target.name}: ${method} ${path} answered ${answer.status} ${text.trim()}`)
+  return text
+}
+
+async function prepare(target: Target): Promise<Prepared> {
+  await ask(target, 'POST', hot, body)
+  const tokens: string[] = []
+  for (let i = 0; i < renewed; i++) {
+    const made = await ask(target, 'POST', '/v1/auth/token/create', '{"ttl":"1h","policies":["default"]}')
+    tokens.push((JSON.parse(made) as { auth: { client_token: string } }).auth.client_token)
+  }
+  const asked = {
+    ask: (method: string, path: string, sent: object) => ask(target, method, `/v1/${path}`, JSON.stringify(sent)),
+  }
+  return { target, tokens, login: await prepareLogin(asked, toReviewer, mount) }
 }
 
 /** User and system time of the process so far; Linux counts it in hundredths. */
@@ -106,20 +140,28 @@ if (spawnSync('wrk', ['-v']).error !== undefined) {
 } else {
   const folder = mkdtempSync(join(tmpdir(), 'coffer-bench-'))
   const mounted: Target[] = []
+  const prepared: Prepared[] = []
   try {
     for (const target of targets) {
       await ask(target, 'POST', `/v1/sys/mounts/${mount}`, '{"type":"kv","options":{"version":"2"}}')
       mounted.push(target)
-      await ask(target, 'POST', hot, body)
+      prepared.push(await prepare(target))
     }
     say('scenario, server, requests, p50 / p95 / p99')
     for (const [name, script] of scenarios) {
       for (let round = 0; round < Number(values.rounds); round++) {
-        for (const target of targets) await load(target, name, script, Number(values.seconds), folder)
+        for (const one of prepared) {
+          const text = typeof script === 'string' ? script : script(one)
+          await load(one.target, name, text, Number(values.seconds), folder)
+        }
       }
     }
   } finally {
-    for (const target of mounted) await ask(target, 'DELETE', `/v1/sys/mounts/${mount}`)
+    for (const target of mounted) {
+      await ask(target, 'DELETE', `/v1/sys/mounts/${mount}`)
+      await ask(target, 'DELETE', `/v1/sys/auth/${mount}`)
+    }
+    toReviewer.close()
     rmSync(folder, { recursive: true, force: true })
   }
 }

@@ -30,6 +30,7 @@ export const commands: readonly CommandEntry[] = [
   },
   { name: 'audit', synopsis: 'Interact with audit devices', load: cli('audit') },
   { name: 'auth', synopsis: 'Interact with auth methods', load: cli('auth') },
+  { name: 'events', synopsis: 'Subscribe to what happens', load: cli('events') },
   { name: 'kv', synopsis: 'Interact with the Key-Value storage', load: cli('kv') },
   { name: 'lease', synopsis: 'Interact with leases', load: cli('lease') },
   { name: 'operator', synopsis: 'Perform operator-specific tasks', load: cli('operator') },
@@ -47,6 +48,7 @@ export const commands: readonly CommandEntry[] = [
     synopsis: 'Add the agent to pods that ask for it',
     load: async () => (await import('#apps/injector/command.ts')).command,
   },
+  { name: 'run', synopsis: 'Run a command with secrets in its environment', load: cli('run') },
   {
     name: 'server',
     synopsis: 'Start a server',

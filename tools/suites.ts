@@ -53,7 +53,10 @@ export const suites: Readonly<Record<SuiteName, Suite>> = {
     flags: ['--test-isolation=process', '--test-force-exit', '--test-concurrency=1', '--test-timeout=900000'],
     silenceMs: 960_000,
     unable: needsRoot,
-    prepare: cluster('up'),
+    async prepare(say) {
+      await cluster('up')(say)
+      await preparePostgres(say)
+    },
   },
   crash: {
     name: 'crash',

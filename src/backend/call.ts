@@ -43,6 +43,8 @@ export type Call<F = unknown> = {
   readonly body: JsonObject
   /** The body as sent, for rows with `body: 'raw'`. */
   readonly raw: Bytes | null
+  /** The body as it comes, for rows with `body: 'stream'`; to be read once. */
+  readonly stream: AsyncIterable<Bytes> | null
   readonly headers: Headers
   readonly peer: Peer
   /** The client's address after PROXY header and forwarded-for rules; what bound CIDRs are checked against. */

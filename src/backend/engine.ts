@@ -1,6 +1,7 @@
 import type { Maybe } from '#ground/base/brand.ts'
 import type { Instant, Seconds } from '#ground/base/clock.ts'
 import type { World } from '#ground/base/world.ts'
+import type { Peer } from '#ground/http/message.ts'
 import type { Fields, Input } from '#ground/fields/field.ts'
 import type { Json } from '#ground/text/json.ts'
 import type { EngineEvent } from '#protocol/event.ts'
@@ -36,6 +37,11 @@ export type Parts = {
    * pool, a SQL driver loader. Keys are the engine's documented needs (`engine.needs`).
    */
   readonly services: Readonly<Record<string, unknown>>
+  /**
+   * Where the state takes the place of one of another engine, whose entries it finds: resolved once the mount is this
+   * engine's durably, and no request holds the other any more. Until then `open` changes nothing.
+   */
+  readonly former?: Promise<void>
 }
 
 /** A lease as its engine sees it when renewing or revoking. */
@@ -54,6 +60,8 @@ export type HeldLogin = {
   readonly login: Pick<Login, 'alias' | 'metadata' | 'parameters' | 'internal'>
   readonly issuedAt: Instant
   readonly increment: Seconds
+  /** Whose request it is: not always the token's own. */
+  readonly peer: Peer
   readonly signal: AbortSignal
 }
 
@@ -90,7 +98,7 @@ export type Access =
   | 'sudo'
   /** No token asked; a login: body and answer are audited as such, lockout and entity follow. */
   | 'login'
-  /** The token is a wrapping token. */
+  /** A wrapping token, which is enough; or any with the capability, and the wrapping token in the field `token`. */
   | 'wrapping'
 
 export type Action<S, F extends Fields = Fields> = {
@@ -101,6 +109,7 @@ export type Action<S, F extends Fields = Fields> = {
   readonly standby?: 'local' | 'forward' | 'redirect'
   readonly namespaces?: 'any' | 'root'
   readonly audit?: false
+  /** Its answer goes out as it is, whatever wrapping the request asks for. */
   readonly wrappable?: false
   /** May answer with a lease: quotas on leases are charged before the handler, and a standby forwards it. */
   readonly leases?: true
@@ -127,10 +136,11 @@ export type Row<S, F extends Fields = Fields> = {
   /** Captures are lower-cased before anything sees them. */
   readonly foldCase?: true
   /**
-   * `raw`: the body isn't parsed; `call.raw` has it. `own`: its keys are the caller's own and may have any name, that of
+   * `raw`: the body isn't parsed; `call.raw` has it. `stream`: it isn't even read; `call.stream` has it as it comes, without
+   * a bound on its size. `own`: its keys are the caller's own and may have any name, that of
    * a field too; they come whole as `call.body`, and the fields of a write are those of its path.
    */
-  readonly body?: 'json' | 'raw' | 'own'
+  readonly body?: 'json' | 'raw' | 'own' | 'stream'
   readonly operations: { readonly [O in RowOperation]?: Action<S, F> }
   readonly help: { readonly synopsis: string; readonly description: string }
   /** Decides between `create` and `update` before policies are asked; without it every write is an update. */

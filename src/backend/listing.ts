@@ -10,7 +10,7 @@ export const pagingFields = {
   limit: int({ description: 'List at most so many; 0 = all.', from: 'query' }),
 } as const
 
-type PagingCall = Call<{ readonly after: string; readonly limit: number }>
+type PagingCall = Pick<Call<{ readonly after: string; readonly limit: number }>, 'input' | 'signal'>
 
 /** Names in one answer, however many there are; `after` goes on. */
 const keysMaxListed = 100_000
@@ -27,7 +27,7 @@ export async function listOf(view: View, codec: Codec<unknown>, folder: string, 
 
 /** All that is below a folder, at any depth, by its path from there. */
 export async function scanOf(view: View, codec: Codec<unknown>, folder: string, call: PagingCall): Promise<Reply> {
-  return { kind: 'list', keys: await collect(below(view, codec, folder, call.input.after), call) }
+  return { kind: 'list', keys: await collect(namesBelow(view, codec, folder, call.input.after), call) }
 }
 
 async function collect(names: AsyncGenerator<string>, call: PagingCall): Promise<readonly string[]> {
@@ -51,8 +51,16 @@ async function* level(view: View, codec: Codec<unknown>, folder: string, after: 
   }
 }
 
-/** In the order of whole paths: a folder's name sorts as what lies in it does. */
-async function* below(view: View, codec: Codec<unknown>, folder: string, after: string): AsyncGenerator<string> {
+/**
+ * Every name below a folder, at any depth, by its path from there; in the order of whole paths: a folder's name sorts as
+ * what lies in it does.
+ */
+export async function* namesBelow(
+  view: View,
+  codec: Codec<unknown>,
+  folder: string,
+  after: string,
+): AsyncGenerator<string> {
   const slash = after.indexOf('/')
   const first = after.slice(0, slash + 1)
   if (first !== '') yield* inside(view, codec, folder, first, after.slice(slash + 1))
@@ -69,7 +77,7 @@ async function* inside(
   name: string,
   after: string,
 ): AsyncGenerator<string> {
-  for await (const deeper of below(view, codec, folder + name, after)) yield name + deeper
+  for await (const deeper of namesBelow(view, codec, folder + name, after)) yield name + deeper
 }
 
 /** The row that lists the names of one kind of entry: `namesRow('roles', roleEntries, 'Names of all roles.')`. */

@@ -43,6 +43,7 @@ export type Login = {
 
 /** A token asked for by name: what `auth/token/create` was told, checked by its handler. */
 export type NewToken = {
+  readonly type: 'service' | 'batch'
   readonly id: string | null
   readonly policies: readonly string[]
   readonly metadata: Readonly<Record<string, string>> | null
@@ -54,4 +55,9 @@ export type NewToken = {
   readonly explicitMaxTtl: Seconds
   readonly period: Seconds
   readonly numUses: number
+  readonly boundCidrs: readonly string[]
+  /** The token role that it is made by, and what the call itself said of period and explicit maximum. */
+  readonly role: { readonly name: string; readonly period: Seconds; readonly explicitMaxTtl: Seconds } | null
+  /** On the mount of tokens: its entity is the token's. */
+  readonly alias: Alias | null
 }

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { Bytes } from '#ground/base/brand.ts'
 import type { Seconds } from '#ground/base/clock.ts'
 import type { Json } from '#ground/text/json.ts'
+import type { WrapInfo } from '#protocol/envelope.ts'
 import type { Login, NewToken } from './login.ts'
 import type { IntentId } from './storage.ts'
 
@@ -10,8 +11,8 @@ export type Reply = Outcome & {
   /** Turns 204 into 200. */
   readonly warnings?: readonly string[]
   readonly headers?: readonly (readonly [name: string, value: string])[]
-  /** The engine asks for wrapping; the shorter of its TTL and the request's wins. */
-  readonly wrap?: { readonly ttlSeconds: Seconds; readonly accessor?: string }
+  /** What concerns wrapping. */
+  readonly wrap?: WrapWish
   /** What the audit's response entry shows instead of the data, for replies that aren't JSON. */
   readonly audited?: Json
   /**
@@ -19,6 +20,16 @@ export type Reply = Outcome & {
    * kept beside it. Only for replies that depend on nothing else.
    */
   readonly memo?: object
+}
+
+/** What an engine says of the wrapping of its reply. */
+export type WrapWish = {
+  /** It asks for wrapping; the shorter of this and the request's wins. 0: it leaves it to the request. */
+  readonly ttlSeconds: Seconds
+  /** Of what is inside, for `wrapped_accessor`: a secret id's. That of a token needn't be said. */
+  readonly accessor?: string
+  /** Never as a JWT: who wraps words of his own must not get them signed. */
+  readonly format?: 'token'
 }
 
 export type Outcome =
@@ -71,6 +82,15 @@ export type Outcome =
   | { readonly kind: 'token'; readonly token: NewToken }
   /** A renewed or looked-up token's auth block, already made by `core/tokens`. */
   | { readonly kind: 'auth'; readonly auth: Json }
+  /** An answer that was wrapped, as it was; already fetched by `core/tokens`. */
+  | {
+      readonly kind: 'unwrapped'
+      readonly status: number
+      readonly contentType: string
+      readonly body: Bytes | string
+    }
+  /** An answer wrapped anew, already made by `core/tokens`; it isn't wrapped again. */
+  | { readonly kind: 'rewrapped'; readonly info: WrapInfo }
   /** JSON without an envelope: health, seal-status, OpenAPI. */
   | { readonly kind: 'bare'; readonly status: number; readonly body: Json }
   | { readonly kind: 'raw'; readonly status: number; readonly contentType: string; readonly body: Bytes | string }

@@ -78,6 +78,7 @@ for (const [rule, writes, shown] of [
     [{ token_type: 'service', token_no_default_policy: 'true' }],
     { token_type: 'service', token_no_default_policy: true },
   ],
+  ['the type may be batch', [{ token_type: 'batch' }], { token_type: 'batch' }],
   [
     'an old name is shown beside the new one',
     [{ policies: 'A', ttl: '1m', max_ttl: '2m', period: '3m', num_uses: 4, bound_cidrs: '::1' }],
@@ -132,9 +133,14 @@ for (const [rule, writes, text] of [
   ['fewer than no uses', [{ token_num_uses: -1 }], "'token_num_uses' cannot be negative"],
   ['an unknown type', [{ token_type: 'Batch' }], `invalid 'token_type' value "Batch"`],
   [
-    'batch, which is not there yet',
-    [{ token_type: 'batch' }],
-    `'token_type' "batch" is not supported: batch tokens are not there yet`,
+    'batch with a period',
+    [{ token_type: 'batch', token_period: 60 }],
+    "'token_type' cannot be 'batch' or 'default_batch' when set to generate periodic tokens",
+  ],
+  [
+    'batch of limited uses, by two writes',
+    [{ token_num_uses: 5 }, { token_type: 'default-batch' }],
+    "'token_type' cannot be 'batch' or 'default_batch' when set to generate tokens with limited use count",
   ],
   ['what is no address', [{ token_bound_cidrs: '10.0.0.0/33' }], /^token_bound_cidrs: /],
 ] as const satisfies readonly (readonly [string, readonly Sent[], string | RegExp])[]) {

@@ -19,7 +19,7 @@ export const tokenFields = {
   token_num_uses: int({ description: 'Requests a token is good for; 0 = without limit.' }),
   token_no_default_policy: bool({ description: 'Leave the default policy out.' }),
   token_bound_cidrs: commaList({ description: 'Addresses that may log in and use the token.' }),
-  token_type: text({ description: 'default or service; batch is not supported.' }),
+  token_type: text({ description: 'default, service or batch; default: as the mount says.' }),
   policies: commaList({ description: 'Old name of token_policies.', isDeprecated: true }),
   ttl: durationSeconds({ description: 'Old name of token_ttl.', isDeprecated: true }),
   max_ttl: durationSeconds({ description: 'Old name of token_max_ttl.', isDeprecated: true }),
@@ -105,21 +105,25 @@ function wholeCidr(text: string): string {
   }
 }
 
+const types: readonly string[] = ['default', 'service', 'batch', 'default-service', 'default-batch']
+
 function readType(value: string): TokenType {
-  if (value === '' || value === 'default') return 'default'
-  if (value === 'service') return 'service'
-  if (value === 'default-service') return 'default-service'
-  if (value === 'batch' || value === 'default-batch') {
-    throw fault('request.invalid', `'token_type' "${value}" is not supported: batch tokens are not there yet`)
-  }
+  if (value === '') return 'default'
+  if (types.includes(value)) return value as TokenType
   throw fault('request.invalid', `invalid 'token_type' value "${value}"`)
 }
 
-function check(parameters: TokenParameters): void {
-  if (parameters.maxTtl > 0 && parameters.ttl > parameters.maxTtl) {
-    throw fault('request.invalid', "'token_ttl' cannot be greater than 'token_max_ttl'")
+function check({ type, period, numUses, ttl, maxTtl }: TokenParameters): void {
+  const refuse = (text: string): never => {
+    throw fault('request.invalid', text)
   }
-  if (parameters.numUses < 0) throw fault('request.invalid', "'token_num_uses' cannot be negative")
+  if (maxTtl > 0 && ttl > maxTtl) refuse("'token_ttl' cannot be greater than 'token_max_ttl'")
+  if (type === 'batch' || type === 'default-batch') {
+    const batch = "'token_type' cannot be 'batch' or 'default_batch' when set to generate"
+    if (period > 0) refuse(`${batch} periodic tokens`)
+    if (numUses !== 0) refuse(`${batch} tokens with limited use count`)
+  }
+  if (numUses < 0) refuse("'token_num_uses' cannot be negative")
 }
 
 /** All of them, for reads: seconds as integers, empty lists as `[]`, old names where they were the ones set. */

@@ -15,7 +15,7 @@ import type { TlsSettings } from './environment.ts'
 import { HttpWire, type Route } from './http-wire.ts'
 import { type Query, wirePath, wireQuery } from './path.ts'
 import { isRetryableStatus, retryDelayMs } from './retry-policy.ts'
-import type { Wire, WireAnswer } from './wire.ts'
+import type { Wire, WireAnswer, WireStream } from './wire.ts'
 
 export type ApiRequest = {
   /** `GET`, `PUT`, `POST`, `PATCH`, `DELETE`; a list is GET with the query `list: true`, as the Go client sends it. */
@@ -92,6 +92,14 @@ export interface ApiClient extends AsyncDisposable {
    * @throws ConnectError when no answer came; Error `context deadline exceeded` after the deadline
    */
   request(request: ApiRequest): Promise<ApiAnswer>
+  /**
+   * One request whose bodies may be of any size: sent and read piece by piece, once, without redirects, retries or a
+   * deadline but the signal.
+   * @throws as `request`
+   */
+  transfer(
+    request: Pick<ApiRequest, 'method' | 'path' | 'signal'> & { readonly body?: AsyncIterable<Bytes> },
+  ): Promise<AsyncIterable<Bytes>>
   /** What `request` would send, for `-output-curl-string`: nothing is sent. */
   describe(request: ApiRequest): {
     readonly url: string
@@ -101,7 +109,7 @@ export interface ApiClient extends AsyncDisposable {
   with(change: ClientChange): ApiClient
   /** A connection to the same server for an upgrade, and the headers it must carry. */
   dial(
-    path: string,
+    request: Pick<ApiRequest, 'path' | 'query'>,
     signal: AbortSignal,
   ): Promise<{
     readonly socket: Duplex
@@ -157,11 +165,11 @@ class Client implements ApiClient {
   }
 
   async dial(
-    path: string,
+    asked: Pick<ApiRequest, 'path' | 'query'>,
     signal: AbortSignal,
   ): Promise<{ socket: Duplex; target: string; host: string; headers: (readonly [string, string])[] }> {
     const socket = await this.#wire.dial(signal)
-    const request = { method: 'GET', path }
+    const request = { method: 'GET', ...asked }
     return { socket, target: this.#target(request), host: hostOf(this.address), headers: this.#headers(request) }
   }
 
@@ -176,6 +184,25 @@ class Client implements ApiClient {
     const signal = AbortSignal.any([deadline.signal, ending, ...(request.signal ? [request.signal] : [])])
     const answer = await this.#follow(request, url, signal)
     return this.#read(request, answer.url, answer.answer)
+  }
+
+  async transfer(
+    request: Pick<ApiRequest, 'method' | 'path' | 'signal'> & { readonly body?: AsyncIterable<Bytes> },
+  ): Promise<AsyncIterable<Bytes>> {
+    const { method, path, body = null } = request
+    const target = this.#target({ method, path })
+    const url = displayBase(this.address) + target
+    const signal = AbortSignal.any([this.#options.world.signal, ...(request.signal ? [request.signal] : [])])
+    let answer: WireStream
+    try {
+      answer = await this.#wire.stream({ method, target, headers: this.#headers({ method, path }), body, signal })
+    } catch (error) {
+      throw error instanceof ConnectError ? error.of(method, url) : error
+    }
+    if (answer.status >= 200 && answer.status < 300) return answer.chunks
+    const bytes = await gathered(answer.chunks, refusalBytesMax)
+    this.#read({ method, path }, url, { ...answer, body: bytes })
+    throw new Error(`${url} answered with status ${answer.status}`)
   }
 
   async #follow(request: ApiRequest, url: string, signal: AbortSignal): Promise<{ url: string; answer: WireAnswer }> {
@@ -241,7 +268,7 @@ class Client implements ApiClient {
 
   #headers(request: ApiRequest): (readonly [string, string])[] {
     const { token, namespace, mfa, policyOverride } = this.#options
-    const wrapTtl = request.wrapTtlSeconds ?? this.wrapTtlSeconds
+    const wrapTtl = request.wrapTtlSeconds ?? (this.wrapTtlSeconds || ownWrapTtl(request))
     const out: (readonly [string, string])[] = [['X-Vault-Request', 'true']]
     if (token) out.push(['X-Vault-Token', printable(token.reveal('client request header'))])
     if (namespace) out.push(['X-Vault-Namespace', namespace.endsWith('/') ? namespace : `${namespace}/`])
@@ -254,6 +281,11 @@ class Client implements ApiClient {
     out.push(...Object.entries({ ...this.#options.headers, ...request.headers }))
     return out
   }
+}
+
+// What is sent to be wrapped is wrapped for five minutes unless somebody says otherwise, as by the Go client.
+function ownWrapTtl({ method, path }: ApiRequest): number {
+  return (method === 'PUT' || method === 'POST') && path.replace(/^\/+/, '') === 'sys/wrapping/wrap' ? 300 : 0
 }
 
 // Only the status of a standby's health is told by 429; elsewhere it is a quota.
@@ -325,4 +357,17 @@ function open(options: ApiClientOptions): (address: ServerAddress, tls: TlsSetti
 export function createApiClient(options: ApiClientOptions): ApiClient {
   const address = parseAddress(options.address ?? defaultAddress)
   return new Client(options, address, open(options)(address, options.tls ?? {}))
+}
+
+const refusalBytesMax = 1 << 20
+
+async function gathered(chunks: AsyncIterable<Bytes>, bytesMax: number): Promise<Bytes> {
+  const pieces: Bytes[] = []
+  let size = 0
+  for await (const chunk of chunks) {
+    size += chunk.length
+    if (size > bytesMax) break
+    pieces.push(chunk)
+  }
+  return Buffer.concat(pieces)
 }

@@ -35,6 +35,27 @@ export type ClientEnvironment = {
   readonly noColor?: boolean
   readonly logLevel?: string
   readonly logFormat?: string
+  readonly login?: EnvironmentLogin
+}
+
+/** How a program that nobody watches logs in, for what it does and no longer. */
+export type EnvironmentLogin = {
+  /** `approle`, `jwt`, …: one of the CLI's. */
+  readonly method: string
+  /** Where it is mounted; default: its name. */
+  readonly path?: string
+  readonly role?: string
+  readonly roleId?: string
+  readonly secretId?: Secret
+  readonly secretIdFile?: string
+  /** The secret id is what this wrapping token unwraps to. */
+  readonly wrappedSecretId?: Secret
+  readonly idToken?: Secret
+  readonly idTokenFile?: string
+  /** For whom the runner is asked to make the token. */
+  readonly idTokenAudience?: string
+  readonly username?: string
+  readonly password?: Secret
 }
 
 export class EnvironmentError extends Error {
@@ -44,6 +65,18 @@ export class EnvironmentError extends Error {
 /** In order of weight: the last one that is set wins, even when it is set to nothing. */
 export const environmentPrefixes = ['VAULT_', 'BAO_', 'COFFER_'] as const
 
+/** Whoever has one of these can log in: not for a program that is given secrets. */
+const credentialNames = ['TOKEN', 'SECRET_ID', 'WRAPPED_SECRET_ID', 'ID_TOKEN', 'PASSWORD']
+const credentialVariables: ReadonlySet<string> = new Set(
+  environmentPrefixes.flatMap(prefix => credentialNames.map(name => prefix + name)),
+)
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** The environment without what logs in. */
+export const withoutCredentials = (env: Environment): Environment =>
+  Object.fromEntries(Object.entries(env).filter(([name]) => !credentialVariables.has(name)))
+
 type Found = { readonly variable: string; readonly value: string }
 
 /**
@@ -51,7 +84,7 @@ type Found = { readonly variable: string; readonly value: string }
  * @throws EnvironmentError naming the variable that can't be read.
  * @source openbao api/client.go ReadEnvironment, api/env.go
  */
-export function readEnvironment(env: Readonly<Record<string, string | undefined>>): ClientEnvironment {
+export function readEnvironment(env: Environment): ClientEnvironment {
   const find = (name: string): Found | null => {
     for (const prefix of environmentPrefixes.toReversed()) {
       const value = env[prefix + name]
@@ -117,6 +150,30 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     noColor: text('CLI_NO_COLOR') === undefined ? undefined : true,
     logLevel: text('LOG_LEVEL'),
     logFormat: text('LOG_FORMAT'),
+    login: loginOf(text),
+  })
+}
+
+function loginOf(text: (name: string) => string | undefined): EnvironmentLogin | undefined {
+  const method = text('AUTH_METHOD')
+  if (method === undefined) return undefined
+  const secret = (name: string): Secret | undefined => {
+    const value = text(name)
+    return value === undefined ? undefined : new Secret(value)
+  }
+  return defined({
+    method,
+    path: text('AUTH_PATH'),
+    role: text('AUTH_ROLE'),
+    roleId: text('ROLE_ID'),
+    secretId: secret('SECRET_ID'),
+    secretIdFile: text('SECRET_ID_FILE'),
+    wrappedSecretId: secret('WRAPPED_SECRET_ID'),
+    idToken: secret('ID_TOKEN'),
+    idTokenFile: text('ID_TOKEN_FILE'),
+    idTokenAudience: text('ID_TOKEN_AUDIENCE'),
+    username: text('USERNAME'),
+    password: secret('PASSWORD'),
   })
 }
 

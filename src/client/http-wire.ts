@@ -6,7 +6,7 @@ import type { ServerAddress } from '#protocol/address.ts'
 import { ConnectError } from './api-error.ts'
 import type { TlsSettings } from './environment.ts'
 import { clientTls } from './tls.ts'
-import type { Wire, WireAnswer, WireRequest } from './wire.ts'
+import type { Wire, WireAnswer, WireRequest, WireStream } from './wire.ts'
 
 /** How to reach a service in a cluster: streams to one of its pods, and how its port speaks. */
 export type Route = { readonly base: string; readonly serverName: string; readonly connect: Connect }
@@ -42,6 +42,17 @@ export class HttpWire implements Wire {
       const { http, url } = await this.#open(signal)
       const target = url(request.target)
       return await http.request({ method, url: target, headers, body, signal, responseBytesMax: answerBytesMax })
+    } catch (error) {
+      signal.throwIfAborted()
+      throw connectError(error, this.#address)
+    }
+  }
+
+  async stream(request: Parameters<Wire['stream']>[0]): Promise<WireStream> {
+    const { method, headers, body, signal } = request
+    try {
+      const { http, url } = await this.#open(signal)
+      return await http.stream({ method, url: url(request.target), headers, body, signal })
     } catch (error) {
       signal.throwIfAborted()
       throw connectError(error, this.#address)

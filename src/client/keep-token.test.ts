@@ -25,6 +25,19 @@ test('a token is renewed with itself, unwrapped, until it is stopped', async () 
   assert.equal(world.clock.waiting, 0)
 })
 
+test('a batch token is never renewed, and there is time for another login before its end', async () => {
+  const { client, sent, world } = scriptedClient([{ status: 400 }])
+  const batch = { client_token: 'hvb.mine', lease_duration: 600, renewable: false, token_type: 'batch' }
+  const mine = authOf(parseEnvelope({ auth: batch }) ?? assert.fail('no envelope'))
+  const start = world.clock.now()
+  const end = keepToken(world, client, mine, { signal: world.signal }).then(kind => ({ kind, at: world.clock.now() }))
+  for (let i = 0; i < 60; i++) await world.clock.advance(10_000)
+  const { kind, at } = await end
+  assert.equal(kind.kind, 'near-expiry')
+  assert.ok(at - start > 200_000 && at - start < 570_000, String(at - start))
+  assert.equal(sent.length, 0)
+})
+
 for (const [rule, body, kind] of [
   [
     'a revoked token ends the watch at once',

@@ -1,7 +1,7 @@
-import { WebSocket } from 'ws'
 import { BoundedQueue } from '#ground/base/queue.ts'
 import type { ApiClient } from './api.ts'
 import type { NoticeSocket } from './notices.ts'
+import { openSocket, SocketRefused } from './socket.ts'
 
 const queueMax = 64
 const messageBytesMax = 16 * 1024
@@ -10,17 +10,14 @@ const lost = '{"lost":true}'
 /**
  * Opens `sys/notices` as a WebSocket with the client's token.
  * @returns null for 404 and 403: an older or another server, or one that grants no notices
- * @throws what the dialling throws, Error for any other answer
+ * @throws what the dialling throws, SocketRefused for any other answer
  */
 export async function openNoticeSocket(client: ApiClient, signal: AbortSignal): Promise<NoticeSocket | null> {
-  const { socket, target, host, headers } = await client.dial('sys/notices', signal)
-  const web = new WebSocket(`ws://${host}${target}`, {
-    // The connection stands already, TLS included: only the upgrade is left to do.
-    createConnection: () => socket as never,
-    headers: Object.fromEntries(headers),
-    maxPayload: messageBytesMax,
-    perMessageDeflate: false,
+  const web = await openSocket(client, { path: 'sys/notices' }, messageBytesMax, signal).catch((error: unknown) => {
+    if (error instanceof SocketRefused && (error.status === 404 || error.status === 403)) return null
+    throw error
   })
+  if (web === null) return null
   const queue = new BoundedQueue<string>(queueMax)
   web.on('message', data => {
     if (queue.push((data as Buffer).toString('utf8'))) return
@@ -30,30 +27,7 @@ export async function openNoticeSocket(client: ApiClient, signal: AbortSignal): 
   web.on('close', () => queue.close())
   const end = (): void => {
     web.terminate()
-    socket.destroy()
     queue.close()
   }
-  const status = await upgraded(web, signal).catch((error: unknown) => {
-    end()
-    throw error
-  })
-  if (status !== 101) {
-    end()
-    if (status === 404 || status === 403) return null
-    throw new Error(`sys/notices answered with status ${status}`)
-  }
   return { send: text => web.send(text), messages: reading => queue.read(reading), [Symbol.dispose]: end }
-}
-
-function upgraded(web: WebSocket, signal: AbortSignal): Promise<number> {
-  return new Promise((resolve, reject) => {
-    web.once('open', () => resolve(101))
-    web.once('unexpected-response', (_, response) => {
-      response.resume()
-      resolve(response.statusCode ?? 0)
-    })
-    // Later errors end in `close`, which ends the queue.
-    web.on('error', reject)
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
-  })
 }

@@ -38,7 +38,8 @@ export type NoticeOptions = {
 /** What the server takes in one `watch`. */
 export const pathsMax = 256
 
-const reconnect = { waitMs: 1_000, waitMsMax: 60_000 } as const
+// As long as it takes, nobody hears that a token or a lease was revoked.
+const reconnect = { waitMs: 1_000, waitMsMax: 30_000 } as const
 // A server may be replaced by one that pushes: it is asked again now and then.
 const pollsBetweenTries = 30
 

@@ -36,6 +36,7 @@ export function scriptedClient(script: Script, options: Partial<ApiClientOptions
       const answer = typeof script === 'function' ? script(asked) : script[Math.min(sent.length, script.length) - 1]
       return play(answer ?? { error: 'the script is empty' }, request.signal)
     },
+    stream: () => Promise.reject(new Error('nothing is streamed')),
     dial: async () => new PassThrough(),
     close: async () => undefined,
   })

@@ -14,7 +14,7 @@ export type Source = {
   readonly parameters?: Readonly<Record<string, Json>>
 }
 
-/** What turns data into bytes: a Go template, one field, or the whole document. */
+/** What turns data into bytes: a Go template, one field of the only source, or the whole document. */
 export type Shape =
   | {
       readonly kind: 'template'

@@ -1,6 +1,6 @@
 /**
- * Something happened to a secret; carries no value. Feeds `GET sys/notices` and, later, Vault's event subscription,
- * so the type names and metadata keys are Vault's.
+ * Something happened to a secret; carries no value. Feeds `GET sys/notices` and Vault's event subscription, so the
+ * type names and metadata keys are Vault's.
  * @source hv docs/concepts/events
  */
 export type EngineEvent = {
@@ -14,6 +14,8 @@ export type EngineEvent = {
   readonly modified: boolean
   /** The version that is current after it, where the engine counts versions. */
   readonly version?: number
+  /** The oldest that can still be read. */
+  readonly oldestVersion?: number
   readonly metadata?: Readonly<Record<string, string>>
 }
 

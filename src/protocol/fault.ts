@@ -19,6 +19,10 @@ export const faultCodes = {
   'token.invalid': { status: 403, shape: 'bare' },
   /** A login or lookup that answers 403 with its own text. */
   'permission.bare': { status: 403, shape: 'bare' },
+  /** A login with credentials that aren't those of who it names: it counts towards a lockout. */
+  'credentials.refused': { status: 400, shape: 'bare' },
+  /** A login that names nobody: told alike, and counted alike. */
+  'credentials.unknown': { status: 400, shape: 'bare' },
   'route.unknown': { status: 404, shape: 'bare' },
   'path.unsupported': { status: 404, shape: 'multi' },
   'entry.missing': { status: 404, shape: 'silent' },

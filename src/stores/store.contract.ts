@@ -14,6 +14,7 @@ import {
   type StoreSubject,
   text,
 } from './store.lab.ts'
+import { copyRules } from './store.copy.contract.ts'
 import { modelContract } from './store.model.contract.ts'
 import { readRules } from './store.read.contract.ts'
 import { batchRules, limitRules } from './store.write.contract.ts'
@@ -50,6 +51,7 @@ export function storeContract(subject: StoreSubject): void {
   termRules(rule)
   changeRules(rule)
   lifeRules(rule)
+  copyRules(rule)
   modelContract(subject)
 }
 

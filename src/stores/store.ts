@@ -77,6 +77,13 @@ export class StoreError extends Error {
 /** Leadership over a store: one holder at a time. `lost` is aborted when it ends; `resign` gives it up. */
 export type Term = Fence & { readonly lost: AbortSignal; resign(): Promise<void> }
 
+/** All entries as they were in one instant, whatever is written meanwhile. To be disposed of soon: it holds old pages. */
+export type StoreCopy = Disposable & {
+  readonly revision: Revision
+  /** In order of key; pages of some 128 KiB. Read once. */
+  readonly pages: AsyncIterable<readonly StoreEntry[]>
+}
+
 /**
  * Ordered keys and bytes, durable, for one writer at a time. Stores see ciphertext only (`core/barrier`). Each
  * implementation passes `store.contract.ts`, and the suite that fails its n-th write for every n.
@@ -124,6 +131,18 @@ export interface Store {
 
   /** Deletes everything below `prefix` (ending in `/`), in bounded commits; may be called again after an interruption. */
   purge(prefix: string, fence: Fence): Promise<void>
+
+  copy(): Maybe<StoreCopy>
+
+  /**
+   * Writes another content aside, while the present one serves on. Durable when it resolves: from then on the next opening
+   * of the store, or `install`, finds those entries and no others. What is written until then is lost with the rest.
+   * @throws what `pages` throws, and StoreError: then nothing changed, and nothing is left aside.
+   */
+  stage(pages: AsyncIterable<readonly StoreEntry[]>): Promise<void>
+
+  /** Puts what was staged in the place of the present content. All terms end, and all readers of `changes`. */
+  install(): Promise<void>
 
   /** Waits for what is under way, then releases files, locks and threads. Safe to call twice. */
   close(): Promise<void>

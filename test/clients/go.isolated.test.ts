@@ -4,18 +4,21 @@ import { gave, type Outcome, raised, testWalk } from './walk.ts'
 
 // What Go programs see: the SDK's own types, `*api.ResponseError`, and nil where there is nothing.
 
-const refused = (status: number, error: string): Outcome => raised({ class: 'ResponseError', status, errors: [error] })
+const refused = (status: number, error: string | RegExp): Outcome =>
+  raised({ class: 'ResponseError', status, errors: [error] })
 const notFound = raised({ class: 'ErrSecretNotFound' })
 const done = gave(null)
 
 const denied = '1 error occurred:\n\t* permission denied\n\n'
 const noToken = '2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n'
-/** What the server hasn't yet, and says so: a row for it changes when it has. */
-const notServed = refused(404, '1 error occurred:\n\t* unsupported path\n\n')
+const notWrapping = 'wrapping token is not valid or does not exist'
+const wrapInfo = { token: /^hvs\.\w{24}$/, accessor: filled, ttl: 60, creation_time: filled }
 
 const written = (version: number): Outcome => gave({ version, created: true, deleted: false, destroyed: false })
 const token = (more: { [member: string]: Expected }): Outcome =>
   gave({ auth: { client_token: /^hvs\.\w+$/, accessor: filled, policies: ['default', 'reader'], ...more } })
+const batch = (more: { [member: string]: Expected }): Outcome =>
+  gave({ auth: { client_token: /^hvb\.[\w-]+$/, accessor: '', policies: ['default', 'reader'], ...more } })
 const lookedUp = (more: { [member: string]: Expected }): Outcome =>
   gave({ data: { policies: ['default', 'reader'], type: 'service', entity_id: '', explicit_max_ttl: 0, ...more } })
 const sealStatus = { type: 'shamir', initialized: true, t: 2, n: 3, storage_type: 'sqlite' }
@@ -190,8 +193,41 @@ testWalk('go', goClient, [
   ['token of two uses: first', lookedUp({ num_uses: 1 })],
   ['token of two uses: second', lookedUp({ num_uses: -1 })],
   ['token of two uses: third', refused(403, noToken)],
-  ['token of a role', notServed],
-  ['token batch', refused(400, 'batch tokens are not supported: leave "type" out or set it to "service"')],
+  ['token of an unknown role', refused(400, 'unknown role role')],
+  ['token role write', done],
+  [
+    'token role read',
+    gave({ data: { name: 'ci', allowed_policies: ['reader'], orphan: true, token_period: 600, path_suffix: 'build' } }),
+  ],
+  ['token role list', gave({ data: { keys: ['ci'] } })],
+  ['token of a role', token({ orphan: true, lease_duration: 600, renewable: true })],
+  ['token of a role lookup', lookedUp({ role: 'ci', path: 'auth/token/create/ci/build', period: 600 })],
+  [
+    'token of a role beside its policies',
+    refused(
+      400,
+      `token policies (["default" "other"]) must be subset of the role's allowed policies (["default" "reader"]) or glob policies ([])`,
+    ),
+  ],
+  ['token of a role as batch', refused(400, 'batch tokens cannot have "period" set')],
+  ['token role delete', done],
+  ['token of a deleted role renewed', refused(500, /original token role "ci" could not be found, not renewing$/)],
+  ['token batch', batch({ lease_duration: 3600, renewable: false })],
+  [
+    'token batch lookup self',
+    gave({ data: { type: 'batch', accessor: '', renewable: false, ttl: upTo(3600), policies: ['default', 'reader'] } }),
+  ],
+  ['token batch renewable as the SDK reads it', gave(false)],
+  ['token batch renew self', refused(400, 'batch tokens cannot be renewed')],
+  ['token batch create', refused(403, denied)],
+  ['token batch revoke self', refused(400, 'batch tokens cannot be revoked')],
+  ['token batch revoke', refused(400, 'batch tokens cannot be revoked')],
+  ['token batch reads what is not there', notFound],
+  ['token batch reads what it may not', refused(403, denied)],
+  ['token batch capabilities', gave(['read'])],
+  ['token batch with a period', refused(400, 'batch tokens cannot have "period" set')],
+  ['token tidy', gave({ warnings: [/^Tidy operation successfully started\./] })],
+  ['token counter', gave({ data: { counters: { service_tokens: { total: (value: unknown) => Number(value) > 1 } } } })],
   ['token of a family', gave({ auth: { policies: ['root'], lease_duration: 0, renewable: false } })],
   ['token of a child', gave({ auth: { policies: ['root'] } })],
   ['token revoke orphan', done],
@@ -200,7 +236,16 @@ testWalk('go', goClient, [
   ['token child is gone', refused(403, 'bad token')],
   ['token unknown', refused(403, noToken)],
   ['token missing', refused(403, 'permission denied')],
-  ['token wrapped', refused(400, 'response wrapping is not supported: leave out the X-Vault-Wrap-TTL header')],
+  ['token wrapped', gave({ wrap_info: { ...wrapInfo, creation_path: 'auth/token/create', wrapped_accessor: filled } })],
+  ['token unwrapped', token({ lease_duration: 2764800 })],
+  ['token unwrapped again', refused(400, notWrapping)],
+  ['secret wrapped', gave({ wrap_info: { ...wrapInfo, creation_path: 'secret/data/top' } })],
+  ['words wrapped', gave({ wrap_info: { ...wrapInfo, ttl: 300, creation_path: 'sys/wrapping/wrap' } })],
+  [
+    'wrapping token looked up',
+    gave({ data: { creation_ttl: 300, creation_path: 'sys/wrapping/wrap', creation_time: filled } }),
+  ],
+  ['words unwrapped by the own token', gave({ data: { a: 'b' } })],
 
   ['auth enable', done],
   ['auth list', gave({ 'kubernetes/': pods, 'token/': { type: 'token' } })],
@@ -236,10 +281,44 @@ testWalk('go', goClient, [
   ['kubernetes role get after', done],
   ['auth disable', done],
 
+  [
+    'approle login',
+    gave({
+      auth: {
+        client_token: /^hvs\.\w+$/,
+        lease_duration: 900,
+        metadata: { role_name: 'app', team: 'a' },
+        token_policies: ['default', 'reader'],
+      },
+    }),
+  ],
+  ['approle login with a secret id that is used up', refused(400, 'invalid role or secret ID')],
+  [
+    'approle accessor that is gone',
+    // The data is handed out beside the error, which holds none.
+    raised({ class: 'ResponseError', status: 404, errors: null }),
+  ],
+  ['approle tidy', gave({ warnings: [/^Tidy operation successfully started\./] })],
+  ['lockout tune', done],
+  [
+    'lockout tuning read',
+    gave({
+      data: {
+        user_lockout_config: {
+          lockout_threshold: 1,
+          lockout_duration: 600,
+          lockout_counter_reset_duration: 300,
+          lockout_disable: false,
+        },
+      },
+    }),
+  ],
+  ['approle disable', done],
+
   ['path without a mount', done],
   ['path that sys has not', done],
   ['lease renew', refused(400, 'lease not found')],
-  ['unwrap', refused(403, noToken)],
+  ['unwrap', refused(400, notWrapping)],
   ['help', gave(true)],
   ['watcher', gave({ seconds: [5, 5] })],
 

@@ -133,7 +133,9 @@ testWalk('node-vault', nodeClient, [
   ['token child outlives it', lookedUp({ orphan: true })],
   ['token unknown', noToken],
   ['token missing', refused(403, 'permission denied')],
-  ['secret wrapped', refused(400, 'response wrapping is not supported: leave out the X-Vault-Wrap-TTL header')],
+  ['secret wrapped', gave({ data: null, wrap_info: { token: /^hvs\./, ttl: 60, creation_path: 'secret/data/top' } })],
+  ['secret unwrapped', gave({ data: { metadata: { version: value => typeof value === 'number' } } })],
+  ['secret unwrapped again', refused(400, 'wrapping token is not valid or does not exist')],
 
   ['auth enable', done],
   ['auth list', gave({ 'kubernetes/': { type: 'kubernetes', description: 'pods' }, 'token/': { type: 'token' } })],
@@ -161,7 +163,7 @@ testWalk('node-vault', nodeClient, [
   ['path without a mount', refused(404, 'no handler for route "nothing/here". route entry not found.')],
   ['path that sys has not', notServed],
   ['lease renew', refused(400, 'lease not found')],
-  ['unwrap', notServed],
+  ['unwrap', refused(400, 'wrapping token is not valid or does not exist')],
   ['renewal', token({ renewable: true, lease_duration: 10 })],
 
   ['seal', done],

@@ -26,6 +26,7 @@ const lookedUp = (more: { [member: string]: Expected }): Outcome =>
 const sealStatus = { type: 'shamir', initialized: true, t: 2, n: 3 }
 const kvMount = { type: 'kv', options: { version: '2' }, accessor: /^kv_/ }
 const rules = 'path "secret/data/app/*" { capabilities = ["read"] }'
+const wrapInfo = { token: /^hvs\.\w{24}$/, accessor: filled, ttl: 60, creation_time: filled }
 
 testWalk('hvac', pythonClient, [
   ['init status before', gave(false)],
@@ -183,8 +184,30 @@ testWalk('hvac', pythonClient, [
   ['token of two uses: first', lookedUp({ num_uses: 1 })],
   ['token of two uses: second', lookedUp({ num_uses: -1 })],
   ['token of two uses: third', noToken],
-  ['token batch', invalid('batch tokens are not supported: leave "type" out or set it to "service"')],
-  ['token wrapped', invalid('response wrapping is not supported: leave out the X-Vault-Wrap-TTL header')],
+  ['token role write', done],
+  [
+    'token role read',
+    data({ name: 'ci', allowed_policies: ['reader'], orphan: true, renewable: false, path_suffix: 'build' }),
+  ],
+  ['token role list', data({ keys: ['ci'] })],
+  ['token of a role', token({ orphan: true, lease_duration: 3600, renewable: false })],
+  ['token role delete', done],
+  ['token of an unknown role', invalid('unknown role ci')],
+  [
+    'token batch',
+    gave({ auth: { client_token: /^hvb\.[\w-]+$/, accessor: '', token_type: 'batch', renewable: false } }),
+  ],
+  ['token batch lookup self', data({ type: 'batch', accessor: '', renewable: false, ttl: upTo(3600) })],
+  ['token batch renew self', invalid('batch tokens cannot be renewed')],
+  ['token batch revoke', invalid('batch tokens cannot be revoked')],
+  ['token batch is authenticated', gave(true)],
+  ['token batch of limited uses', invalid('batch tokens cannot have "num_uses" set')],
+  ['token tidy', gave({ status: 202 })],
+  ['token wrapped', gave({ auth: null, wrap_info: { ...wrapInfo, wrapped_accessor: filled } })],
+  ['token unwrapped', gave({ auth: { policies: ['default', 'reader'] }, wrap_info: null })],
+  ['token unwrapped again', invalid('wrapping token is not valid or does not exist')],
+  ['words wrapped', gave({ wrap_info: { ...wrapInfo, ttl: 120, creation_path: 'sys/wrapping/wrap' } })],
+  ['words unwrapped by the own token', gave({ data: { a: 'b' } })],
   ['token revoke orphan', done],
   ['token child outlives it', lookedUp({ orphan: true })],
   ['token revoke', done],
@@ -262,10 +285,54 @@ testWalk('hvac', pythonClient, [
   ['entity delete', done],
   ['entity delete by name', done],
   ['entity read after', nothing],
+  ['approle list of no roles', nothing],
+  ['approle role put', done],
+  [
+    'approle role get',
+    data({
+      bind_secret_id: true,
+      secret_id_bound_cidrs: null,
+      secret_id_num_uses: 2,
+      secret_id_ttl: 600,
+      token_policies: ['reader'],
+      token_ttl: 900,
+    }),
+  ],
+  ['approle role list', data({ keys: ['app'] })],
+  ['approle role id', data({ role_id: filled })],
+  [
+    'approle secret id',
+    data({ secret_id: filled, secret_id_accessor: filled, secret_id_num_uses: 2, secret_id_ttl: 600 }),
+  ],
+  ['approle secret id read', data({ secret_id_num_uses: 2, metadata: { team: 'a' }, expiration_time: /^20.*Z$/ })],
+  ['approle accessors', gave(true)],
+  ['approle accessor read', data({ secret_id_num_uses: 2, cidr_list: [], token_bound_cidrs: [] })],
+  [
+    'approle login',
+    token({ lease_duration: 900, renewable: true, metadata: { role_name: 'app', team: 'a' }, entity_id: filled }),
+  ],
+  ['approle logged in', data({ path: 'auth/approle/login', display_name: 'approle', entity_id: filled })],
+  ['approle login with a wrong secret id', invalid('invalid role or secret ID')],
+  ['approle login with an unknown role id', invalid('invalid role or secret ID')],
+  ["approle secret id of one's own", data({ secret_id: 'mine', secret_id_ttl: 600 })],
+  [
+    "approle secret id of one's own again",
+    refused(
+      'InternalServerError',
+      '1 error occurred:\n\t* failed to store secret_id: SecretID is already registered\n\n',
+    ),
+  ],
+  ['approle secret id destroy', done],
+  ['approle accessor destroy', done],
+  ['approle accessor read after', raised({ class: 'InvalidPath', text: /failed to find accessor entry/ })],
+  ['approle role id put', done],
+  ['approle role delete', done],
+  ['approle role get after', nothing],
+  ['approle locked out', refused('Forbidden', 'permission denied')],
+  ['locked users', data({ total: 1, by_namespace: [{ counts: 1 }] })],
 
   ['path without a mount', gave(null)],
   ['path that sys has not', notServed],
-  ['wrapping', invalid('response wrapping is not supported: leave out the X-Vault-Wrap-TTL header')],
   ['lease renew', invalid('lease not found')],
 
   ['seal', done],

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { nodeBinaries } from './binaries.ts'
 import { type Artifact, keyOf, obtain } from './cache.ts'
 import { debian, debianEnv } from './debian.ts'
-import { type Entry, imageArchive } from '#apps/image/archive.ts'
+import { imageArchive } from '#apps/image/archive.ts'
+import type { TarEntry } from '#ground/base/tar.ts'
 import { net } from './layout.ts'
 import { openNamespaces } from './namespaces.ts'
 import { capture, children, must, type Running, start, tail } from './process.ts'
@@ -135,7 +136,7 @@ export async function imageStore(): Promise<Artifact> {
 
 async function pauseArchive(nodeFolder: string): Promise<Buffer> {
   const data = await readFile(join(nodeFolder, 'pause'))
-  const entries: Entry[] = [{ kind: 'file', path: 'pause', mode: 0o755, data }]
+  const entries: TarEntry[] = [{ kind: 'file', path: 'pause', mode: 0o755, data }]
   return imageArchive(pauseImage, { Entrypoint: ['/pause'], User: '65535:65535' }, [entries])
 }
 
@@ -145,8 +146,8 @@ async function boxArchive(debianFolder: string): Promise<Buffer> {
     .split('\n')
     .filter(name => name !== '' && name !== 'busybox')
   const folders = ['bin', 'dev', 'etc', 'proc', 'sys'].map(path => ({ kind: 'folder', path, mode: 0o755 }) as const)
-  const text = (path: string, data: string): Entry => ({ kind: 'file', path, mode: 0o644, data: Buffer.from(data) })
-  const entries: Entry[] = [
+  const text = (path: string, data: string): TarEntry => ({ kind: 'file', path, mode: 0o644, data: Buffer.from(data) })
+  const entries: TarEntry[] = [
     ...folders,
     { kind: 'folder', path: 'tmp', mode: 0o1777 },
     { kind: 'file', path: 'bin/busybox', mode: 0o755, data: await readFile(busybox) },

@@ -22,7 +22,7 @@ function inside(account: string, argv: readonly string[]): string {
     // What a pod's environment says to Node must not count: each of these would end it or be printed.
     env: {
       PATH: '/usr/local/bin:/bin',
-      HOME: '/home/coffer',
+      HOME: '/home/vault',
       COFFER_CODE_CACHE: 'require',
       NODE_OPTIONS: '--no-such-option',
       NODE_DEBUG: 'module',
@@ -48,16 +48,23 @@ test("the command line of the original's containers runs", () => {
   assert.match(inside('100:1000', ['/bin/sh', '-ec', script]), /^\{\}\nVault v1\./)
 })
 
+test('the token that the hook of the original looks for is where the agent puts it, for any account', () => {
+  assert.match(readFileSync(join(checkout, 'deploy/Dockerfile'), 'utf8'), /^ENV HOME=\/home\/vault /m)
+  const script =
+    'echo hvs.x > /home/vault/.vault-token && /bin/sleep 0 && /bin/vault print token; rm /home/vault/.vault-token'
+  for (const account of ['100:1000', '1234567:7']) assert.equal(inside(account, ['/bin/sh', '-c', script]), 'hvs.x')
+})
+
 test('whoever passes the image on has the licences in it', () => {
   for (const path of ['app/THIRD-PARTY', 'usr/share/doc/node/LICENSE', 'usr/share/doc/busybox-static/copyright']) {
     assert.ok(existsSync(join(root, path)), path)
   }
 })
 
-test('only /tmp and the homes can be written by all', () => {
+test('only /tmp and the home can be written by all', () => {
   const found = execFileSync('find', [root, '-perm', '-0002', '-not', '-type', 'l', '-printf', '%P\n'], {
     encoding: 'utf8',
   })
-  assert.deepEqual(found.trim().split('\n').sort(), ['home/coffer', 'home/vault', 'tmp'])
+  assert.deepEqual(found.trim().split('\n').sort(), ['home/vault', 'tmp'])
   assert.equal(lstatSync(join(root, 'tmp')).mode & 0o7777, 0o1777)
 })

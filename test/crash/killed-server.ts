@@ -16,7 +16,11 @@ const killAfterMsSpan = 220
 
 type Answer = {
   status: number
-  body: Record<string, never> & { data?: Record<string, unknown>; auth?: Record<string, string> }
+  body: Record<string, never> & {
+    data?: Record<string, unknown>
+    auth?: Record<string, string>
+    wrap_info?: { token: string }
+  }
 }
 
 /** A server of its own folder and port, killed and started anew on the same data. */
@@ -77,6 +81,7 @@ class Server implements AsyncDisposable {
         method,
         headers: {
           'X-Vault-Token': token,
+          ...(path === 'sys/wrapping/wrap' && { 'X-Vault-Wrap-TTL': '1h' }),
           'Content-Type': `application/${method === 'PATCH' ? 'merge-patch+json' : 'json'}`,
         },
         ...(body !== undefined && { body: JSON.stringify(body) }),
@@ -108,6 +113,8 @@ const acknowledgedIn = (secrets: ReadonlyMap<string, Known>): number =>
 
 type TokenKnown = { token: string; accessor: string; isRevoked: boolean | null }
 
+type WrappedKnown = { token: string; n: number; isUsed: boolean | null }
+
 /** How much a round did before the server was killed; for tests that check that there was load. */
 export type Round = { readonly acknowledged: number; readonly tokens: number }
 
@@ -127,7 +134,9 @@ export async function killUnderLoad(seed: number): Promise<Round> {
   const secrets = new Map<string, Known>()
   const tokens: TokenKnown[] = []
   const stop = new AbortController()
+  const wrapped: WrappedKnown[] = []
   const load = Array.from({ length: writers }, (_, writer) => write(server, writer, secrets, tokens, stop.signal))
+  load.push(wrap(server, wrapped, stop.signal))
   const settings = new Map<string, boolean | null>()
   load.push(administer(server, settings, stop.signal))
   // A busy machine may take its time until the first answer: only from there on is there load.
@@ -141,6 +150,7 @@ export async function killUnderLoad(seed: number): Promise<Round> {
   await server.start()
   for (const [path, known] of secrets) await checkSecret(server, path, known)
   for (const token of tokens) await checkToken(server, token)
+  for (const known of wrapped) await checkWrapped(server, known)
   for (const [path, isThere] of settings) await checkSetting(server, path, isThere, audited)
   // It takes writes again, and goes on counting where it was.
   await server.must('POST', 'secret/data/after', { data: { n: 1 } })
@@ -177,6 +187,27 @@ async function write(
     }
     if (turn % 4 === 3) await useToken(server, tokens, turn % 8 === 7)
   }
+}
+
+/** Wraps and unwraps every other: what was fetched is spent, what was not is there. */
+async function wrap(server: Server, wrapped: WrappedKnown[], signal: AbortSignal): Promise<void> {
+  for (let n = 0; !signal.aborted; n++) {
+    const token = (await server.ask('POST', 'sys/wrapping/wrap', { n }))?.body.wrap_info?.token
+    if (token === undefined) return
+    const known: WrappedKnown = { token, n, isUsed: false }
+    wrapped.push(known)
+    if (n % 2 === 0) continue
+    known.isUsed = null
+    if ((await server.ask('POST', 'sys/wrapping/unwrap', {}, token))?.status === 200) known.isUsed = true
+  }
+}
+
+async function checkWrapped(server: Server, { token, n, isUsed }: WrappedKnown): Promise<void> {
+  const first = await server.ask('POST', 'sys/wrapping/unwrap', {}, token)
+  if (isUsed !== null)
+    assert.equal(first?.status, isUsed ? 400 : 200, isUsed ? 'unwrapped twice' : 'a wrapped answer is lost')
+  if (first?.status === 200) assert.deepEqual(first.body.data, { n })
+  assert.equal((await server.ask('POST', 'sys/wrapping/unwrap', {}, token))?.status, 400)
 }
 
 /** Policies and mounts: a path is there (true), gone (false), or nobody knows (null). */

@@ -92,6 +92,13 @@ class Witness {
     assert.ok(lateMs <= reactionMs, this.#tell(`${this.names.at(-1)} was dead for ${lateMs} ms longer than needed`))
   }
 
+  /** As an operator does in an incident. */
+  async revokeAll(): Promise<void> {
+    for (const id of await this.living()) {
+      await this.#server.ask('PUT', 'sys/leases/revoke', { body: { lease_id: id, sync: true } })
+    }
+  }
+
   /** Leases of the pod that have not ended. */
   async living(): Promise<string[]> {
     const { leases } = this.#server.house
@@ -143,20 +150,34 @@ export async function liveThrough(seed: number, days: number): Promise<Days> {
     if (failures.length > 0) throw failures[0]
     for (const witness of witnesses) witness.judge()
   }
+  for (let second = 0; second < 60; second++) await weather.clock.advance(1000)
+  for (const [i, { accessors }] of pods.entries()) {
+    const { names } = witnesses[i]!
+    assert.deepEqual(
+      [names.length, accessors.length],
+      [1, 1],
+      tell('the agent that stays asked for what was handed over'),
+    )
+  }
   while (weather.clock.now() < startMs + days * dayMs) {
     await weather.clock.advance(Math.floor(-Math.log(1 - entropy.fraction()) * 18 * hourMs))
     look()
     const { event, lastsMs } = weather.next()
     past.push(`${event} for ${hours(lastsMs)} at ${hours(weather.clock.now() - startMs)}`)
-    await weather.happen(event, lastsMs, async () => {
-      const i = entropy.below(pods.length)
-      await server.ask('POST', 'auth/token/revoke-accessor', { body: { accessor: pods[i]!.accessors.at(-1) ?? '' } })
+    const i = entropy.below(pods.length)
+    const pod = pods[i]!
+    await weather.happen(event, lastsMs, {
+      revokeToken: async () => {
+        await server.ask('POST', 'auth/token/revoke-accessor', { body: { accessor: pod.accessors.at(-1) ?? '' } })
+      },
+      revokeLeases: () => witnesses[i]!.revokeAll(),
+      killAgent: awayMs => pod.kill(awayMs),
     })
   }
   await weather.clock.advance(2 * hourMs)
   look()
   for (const witness of witnesses) witness.ended()
-  for (const pod of pods) assert.deepEqual(await pod.stop(weather), { code: 0 })
+  for (const pod of pods) assert.deepEqual(await pod.stop(), { code: 0 })
   for (const witness of witnesses) assert.deepEqual(await witness.living(), [], tell('stopped, it left leases behind'))
   const leases = witnesses.reduce((sum, { names }) => sum + names.length, 0)
   // They are renewed while they can be: an agent that always asked for another would make hundreds.

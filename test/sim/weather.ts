@@ -7,8 +7,24 @@ import type { Wire, WireAnswer, WireRequest } from '#client/wire.ts'
 import { Outside } from '#core/testing/accounts.ts'
 import type { TestServer } from '#core/testing/mount.ts'
 
-/** What may befall a server and its database. */
-export type Event = 'restart' | 'sealed' | 'storm' | 'database down' | 'database hangs' | 'token revoked'
+/** What may befall a server, its database, and who uses them. */
+export type Event =
+  | 'restart'
+  | 'sealed'
+  | 'storm'
+  | 'database down'
+  | 'database hangs'
+  | 'token revoked'
+  | 'lease revoked'
+  | 'agent killed'
+
+/** What befalls one of the pods. */
+export type Mishap = {
+  revokeToken(): Promise<void>
+  revokeLeases(): Promise<void>
+  /** Another agent is started after so long. */
+  killAgent(awayMs: number): Promise<void>
+}
 
 const minuteMs = 60_000
 const turnsMax = 64
@@ -21,6 +37,8 @@ const lengths: Readonly<Record<Event, readonly [number, number]>> = {
   'database down': [10 * minuteMs, 20 * minuteMs],
   'database hangs': [minuteMs, 5 * minuteMs],
   'token revoked': [0, 0],
+  'lease revoked': [0, 0],
+  'agent killed': [400, 20_000],
 }
 /** Hours of nothing but probes teach little: they are half as frequent as the rest. */
 const kinds = [...Object.keys(lengths), ...Object.keys(lengths).filter(kind => kind !== 'sealed')] as Event[]
@@ -79,14 +97,20 @@ export class Weather {
   }
 
   /** Lets it happen, and end. */
-  async happen(event: Event, lastsMs: number, revoke: () => Promise<void>): Promise<void> {
+  async happen(event: Event, lastsMs: number, mishap: Mishap): Promise<void> {
     if (event === 'token revoked') {
-      await revoke()
+      await mishap.revokeToken()
       return this.#hangUp()
+    }
+    if (event === 'lease revoked') {
+      await mishap.revokeLeases()
+      // Before time goes on, who was told waits for something.
+      return new Promise(resolve => void setImmediate(resolve))
     }
     this.#isCalm = false
     const hang = Promise.withResolvers<void>()
-    if (event === 'restart') {
+    if (event === 'agent killed') await mishap.killAgent(lastsMs)
+    else if (event === 'restart') {
       this.#isDown = true
       await this.#through(this.#server.node.stop())
     } else if (event === 'sealed') await this.#through(this.#server.node.seal())
@@ -94,7 +118,7 @@ export class Weather {
     else if (event === 'database down') this.#database.down()
     else this.#database.hangs.set('extend', hang.promise)
     if (event === 'restart' || event === 'sealed') this.#hangUp()
-    await this.clock.advance(lastsMs)
+    if (event !== 'agent killed') await this.clock.advance(lastsMs)
     if (event === 'restart' || event === 'sealed') await this.#through(this.#server.restart())
     this.#isDown = false
     this.#failing = 0
@@ -104,23 +128,29 @@ export class Weather {
     this.#changedAtMs = this.clock.now()
   }
 
-  /** Notices of nothing: a connection tells by its end that the server or the token went. */
+  /** What the server's hub tells; a connection tells by its end that the server or the token went. */
   readonly notices: OpenNotices = async client => {
     if (this.#isDown || this.#server.node.house === null) throw refused()
     const { status } = await this.#server.ask('GET', 'auth/token/lookup-self', {
       token: client.token?.reveal('asking about it') ?? null,
     })
     if (status !== 200) return null
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#sockets.add(resolve)
+    const { notices } = this.#server.house
+    const ended = new AbortController()
+    const hangUp = (): void => ended.abort()
+    this.#sockets.add(hangUp)
+    let watched = new Set<string>()
     return {
-      send: () => undefined,
-      async *messages(signal) {
-        signal.addEventListener('abort', () => resolve(), { once: true })
-        await promise
-        yield* []
+      send(text) {
+        watched = new Set((JSON.parse(text) as { watch: string[] }).watch)
       },
-      [Symbol.dispose]: () => void this.#sockets.delete(resolve),
+      async *messages(signal) {
+        using subscription = notices.subscribe(watched)
+        for await (const notice of subscription.read(AbortSignal.any([signal, ended.signal]))) {
+          yield JSON.stringify(notice)
+        }
+      },
+      [Symbol.dispose]: () => void this.#sockets.delete(hangUp),
     }
   }
 
@@ -163,6 +193,7 @@ export class Weather {
         return this.#atOnce(answerOf(this.#server, request))
       },
       // Notices come by `notices`.
+      stream: () => Promise.reject(new Error('nothing is streamed')),
       dial: async () => {
         throw new ConnectError('', '', 'no notices here', { isRetryable: false })
       },

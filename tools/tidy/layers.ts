@@ -11,7 +11,7 @@ const rows: readonly Row[] = [
     floor: 3,
     rooms: inHouse(
       'core',
-      'seal barrier storage mounts identity policy leases tokens audit quota events builtin pipeline node testing',
+      'seal barrier storage mounts identity policy leases tokens audit quota lockout events builtin pipeline node testing',
     ),
     ordered: true,
   },

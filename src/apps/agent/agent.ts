@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { seconds } from '#ground/base/clock.ts'
 import { Gate } from '#ground/base/queue.ts'
 import { backoffMs } from '#ground/base/retry.ts'
 import type { World } from '#ground/base/world.ts'
@@ -12,8 +13,9 @@ import { Obtainer } from '#delivery/obtain/obtainer.ts'
 import type { Parcel } from '#delivery/recipe.ts'
 import { FileSink } from '#delivery/sinks/file.ts'
 import { AuthLoop, type Held } from './auth.ts'
+import { Estate } from './estate.ts'
 import { Farewell } from './farewell.ts'
-import { handOver, type Handover } from './handover.ts'
+import type { Handover, HandoverPlace } from './handover.ts'
 import { Pushed } from './pushed.ts'
 import { TokenSinks } from './token-sinks.ts'
 
@@ -25,8 +27,10 @@ export type AgentOptions = {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Every sink written and every template rendered once: then end. */
   readonly exitAfterAuth: boolean
-  /** What an init agent left. */
+  /** What an agent before this one left. */
   readonly handover: Handover | null
+  /** Where it leaves what the next one goes on with; null: nowhere. */
+  readonly handsOverAt: HandoverPlace | null
   /** How to log in; default: as the configuration says. */
   readonly login?: LoginMethod
   /** Where a template's bytes land; default: its file. */
@@ -37,6 +41,12 @@ export type AgentOptions = {
 
 /** Login answers 400 or 403 so many times in a row before an init container gives up. */
 const refusalsMax = 3
+
+/**
+ * A token that is revoked so shortly before the agent is told to end was revoked by the hook that vault-k8s gives a pod:
+ * what the agent has made since, because it noticed, is nobody's. ms.
+ */
+const hookMs = 10_000
 
 /** How the agent ended: 0 or 1, and for 1 why. */
 export type AgentEnd = { readonly code: 0 } | { readonly code: 1; readonly error: unknown }
@@ -59,6 +69,7 @@ export class Agent {
   readonly #auth: AuthLoop
   readonly #serverReturn: ServerReturn
   readonly #farewell: Farewell
+  readonly #estate: Estate | null
   readonly #rendered = new Set<TemplateStanza>()
   // Commands of templates run one after the other.
   readonly #commands = new Gate(1)
@@ -77,6 +88,8 @@ export class Agent {
     this.#sinks = new TokenSinks(world, config.sinks)
     this.#serverReturn = new ServerReturn(world, client)
     this.#farewell = new Farewell(world, client)
+    for (const token of options.handover?.before ?? []) this.#farewell.met(token)
+    this.#estate = options.handsOverAt === null ? null : new Estate(world, options.handsOverAt, () => this.#handover())
     this.#auth = new AuthLoop({
       world: { ...world, log: world.log.named('auth.handler') },
       client: client.with({ maxRetries: 0 }),
@@ -86,6 +99,7 @@ export class Agent {
       refusalsMax: options.exitAfterAuth ? refusalsMax : null,
       handedOver: options.handover?.held ?? null,
       onToken: held => this.#onToken(held),
+      onRenewed: () => this.#keep(),
     })
   }
 
@@ -98,10 +112,19 @@ export class Agent {
       if (!this.#signal.aborted) this.#fail(error)
     } finally {
       await this.#obtainer?.close()
-      const { config, exitAfterAuth } = this.#options
-      if (config.revokeOnShutdown && !exitAfterAuth) await this.#farewell.revoke(config.revokeGrace)
+      await this.#estate?.settled()
+      await this.#sayFarewell()
     }
     return this.#end
+  }
+
+  async #sayFarewell(): Promise<void> {
+    const { config, exitAfterAuth, world } = this.#options
+    const { goneAtMs } = this.#auth
+    const isHooked = goneAtMs !== null && world.clock.now() - goneAtMs < hookMs
+    if (exitAfterAuth || !(config.revokeOnShutdown || isHooked)) return
+    await this.#estate?.forget()
+    await this.#farewell.revoke(isHooked ? seconds(0) : config.revokeGrace)
   }
 
   #fail(error: unknown): void {
@@ -119,6 +142,7 @@ export class Agent {
       this.#obtainer.setClient(client.with({ maxRetries: 2 }), () => held.expiresAtMs)
       this.#pushed?.setClient(client)
     }
+    this.#keep()
     await this.#checkDone()
   }
 
@@ -145,9 +169,10 @@ export class Agent {
       env,
       staticInterval: templateConfig.staticSecretRenderInterval,
       retriesMax: vault.numRetries,
-      onTokenInvalid: () => this.#auth.tokenInvalid(),
+      onTokenInvalid: token => this.#auth.tokenInvalid(token),
       ...(this.#options.handover !== null && { primed: this.#options.handover.fetched }),
       onPaths: paths => this.#pushed?.watch(paths),
+      onKept: () => this.#keep(),
     })
     try {
       for (const stanza of config.templates) await this.#addTemplate(stanza)
@@ -186,6 +211,8 @@ export class Agent {
     signal: AbortSignal,
   ): Promise<void> {
     const { log } = this.#options.world
+    // Killed in between, the next agent would not know of what its consumer has.
+    await this.#estate?.settled()
     const landed = await sink.land(parcel)
     if (landed === 'changed') {
       log
@@ -246,17 +273,23 @@ export class Agent {
     if (!exitAfterAuth || this.#isDone || this.#signal.aborted || !this.#sinks.areWritten) return
     if (this.#rendered.size < config.templates.length) return
     this.#isDone = true
-    if (config.handoverPath !== null && this.#held !== null) await this.#handOver(config.handoverPath, this.#held)
+    this.#estate?.changed()
     world.log.info('exiting after authentication and rendering')
     this.#stop.abort()
   }
 
-  // The agent that stays can do without it.
-  async #handOver(folder: string, held: Held): Promise<void> {
-    try {
-      await handOver(folder, { held, fetched: this.#obtainer?.held() ?? new Map() })
-    } catch (error) {
-      this.#options.world.log.warn('nothing is handed over to the agent that stays', { error })
+  // An init agent leaves all at its end; the one that stays what would else be made anew.
+  #keep(): void {
+    if (!this.#options.exitAfterAuth) this.#estate?.changed()
+  }
+
+  #handover(): Handover | null {
+    if (this.#held === null) return null
+    const { tokens } = this.#farewell
+    return {
+      held: this.#held,
+      before: tokens.filter(token => token !== this.#held),
+      fetched: this.#obtainer?.held(this.#options.exitAfterAuth ? 'all' : 'made') ?? new Map(),
     }
   }
 }

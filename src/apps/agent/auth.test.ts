@@ -17,6 +17,16 @@ const login = (token: string, ttl = 3600): ScriptedAnswer => ({
 const refused = (status: number, text: string): ScriptedAnswer => ({ status, body: `{"errors":["${text}"]}` })
 const isLogin = (request: SentRequest): boolean => request.target === '/v1/auth/kubernetes/login'
 
+const kubernetesMethod = {
+  type: 'kubernetes',
+  mountPath: 'auth/kubernetes',
+  role: 'app',
+  namespace: null,
+  minBackoff: seconds(1),
+  maxBackoff: seconds(300),
+  exitOnErr: false,
+} as const
+
 /** A loop whose kubernetes logins are answered in order, the last answer for ever; renewals by `renew`. */
 function start(
   t: TestContext,
@@ -36,25 +46,19 @@ function start(
     isLogin(request) ? logins[Math.min(count++, logins.length - 1)]! : (renewal?.() ?? renew ?? login('t1')),
   )
   const tokens: string[] = []
+  let held = new Secret('none')
   const loop = new AuthLoop({
     world: scripted.world,
     client: scripted.client.with({ maxRetries: 0 }),
-    method: {
-      type: 'kubernetes',
-      mountPath: 'auth/kubernetes',
-      role: 'app',
-      tokenPath,
-      namespace: null,
-      minBackoff: seconds(1),
-      maxBackoff: seconds(300),
-      exitOnErr: false,
-    },
+    method: { ...kubernetesMethod, tokenPath },
     serverReturn: new ServerReturn(scripted.world, scripted.client),
     refusalsMax: null,
     handedOver: null,
     onToken: async ({ token }) => {
+      held = token
       tokens.push(token.reveal('a test'))
     },
+    onRenewed: () => undefined,
     ...options,
   })
   const stop = new AbortController()
@@ -80,11 +84,12 @@ function start(
     await clock.advance(ms)
     await settled()
   }
-  const end = async (): Promise<void> => {
+  const end = (): Promise<void> => {
     stop.abort()
-    await done
+    return done
   }
-  return { loop, tokens, state, advance, end, logins: () => scripted.sent.filter(isLogin).length, sent: scripted.sent }
+  const { sent } = scripted
+  return { loop, tokens, held: () => held, state, advance, end, logins: () => sent.filter(isLogin).length, sent }
 }
 
 test('three refusals in a row end an agent that was to end after its login, and the reason says where to look', async t => {
@@ -147,7 +152,10 @@ test('exit_on_err ends with the first failure', async t => {
 test('a token that is refused is replaced by another login at once', async t => {
   const run = start(t, [login('t1'), login('t2')])
   await run.advance(5000)
-  run.loop.tokenInvalid()
+  run.loop.tokenInvalid(new Secret('t0'))
+  await run.advance(1000)
+  assert.deepEqual(run.tokens, ['t1'], 'a late answer about the token before says nothing of this one')
+  run.loop.tokenInvalid(run.held())
   await run.advance(0)
   assert.deepEqual(run.tokens, ['t1', 't2'])
   await run.end()
@@ -165,6 +173,21 @@ test('renewals that fail do not spin', async t => {
   for (let i = 0; i < 60; i++) await run.advance(1000)
   assert.equal(run.logins(), 1)
   assert.ok(run.sent.length < 12, `${run.sent.length} requests in a minute`)
+  await run.end()
+})
+
+test('batch tokens are never renewed: another login comes in time, each time', async t => {
+  const batch = (token: string): ScriptedAnswer => ({
+    status: 200,
+    body: `{"auth":{"client_token":"${token}","lease_duration":600,"renewable":false,"token_type":"batch"}}`,
+  })
+  const run = start(t, [batch('hvb.1'), batch('hvb.2'), batch('hvb.3')])
+  for (let minute = 0; minute < 20; minute++) {
+    assert.ok(run.tokens.length <= minute / 3.3 + 1, `${run.tokens.length} logins in ${minute} minutes`)
+    await run.advance(60_000)
+  }
+  assert.deepEqual(run.tokens.slice(0, 3), ['hvb.1', 'hvb.2', 'hvb.3'])
+  assert.equal(run.sent.length, run.logins())
   await run.end()
 })
 
@@ -218,5 +241,25 @@ test('a token that is to live longer is renewed, and where that is not enough an
   assert.deepEqual(run.tokens, ['t1'], 'no login would help')
   await outlive(3_000_000)
   assert.deepEqual(run.tokens, ['t1', 't2'])
+  await run.end()
+})
+
+test('a login that fails is tried again before the token that is held has ended, and each half a minute after that', async t => {
+  let isFailing = false
+  const run = start(t, [login('t1'), ...Array.from({ length: 40 }, () => refused(502, 'bad gateway'))], {
+    renewal: () => (isFailing ? refused(502, 'bad gateway') : login('t1')),
+  })
+  await run.advance(0)
+  isFailing = true
+  // The token ends after an hour; the wait would have grown to five minutes before.
+  let atMs = 0
+  const triesIn = async (untilMs: number): Promise<number> => {
+    const before = run.logins()
+    for (; atMs < untilMs; atMs += 1000) await run.advance(1000)
+    return run.logins() - before
+  }
+  await triesIn(3_600_000)
+  const tries = await triesIn(3_720_000)
+  assert.ok(tries >= 4 && tries <= 6, `${tries} logins in two minutes without a token`)
   await run.end()
 })

@@ -5,10 +5,11 @@ import type { ApiClient } from '#client/api.ts'
 import { ApiError, isTokenGone } from '#client/api-error.ts'
 import { renewSelf } from '#client/calls/token.ts'
 import { keepAlive } from '#client/lifetime.ts'
+import { approleFilesLogin } from '#client/login/approle.ts'
 import { kubernetesLogin } from '#client/login/kubernetes.ts'
 import { authOf, lifetimeOf, type LoginMethod } from '#client/login/login.ts'
 import { tokenFileLogin } from '#client/login/token-file.ts'
-import type { ServerReturn } from '#client/server-return.ts'
+import { isAway, type ServerReturn } from '#client/server-return.ts'
 import type { MethodStanza } from '#delivery/agent-config/config.ts'
 
 export type AuthOptions = {
@@ -25,6 +26,8 @@ export type AuthOptions = {
   /** A token that is there already: used before the first login. */
   readonly handedOver: Held | null
   readonly onToken: (held: Held) => Promise<void>
+  /** The end of the token that is held is another. */
+  readonly onRenewed: () => void
 }
 
 /** A token and how long it lives; while the loop holds it, `expiresAtMs` follows each renewal, and its end. */
@@ -43,14 +46,19 @@ type Mine = { -readonly [K in keyof Held]: Held[K] } & {
 }
 
 const shortLifeMs = 1000
+/** The longest wait without a token that works, unless the login was refused. */
+const longestBlindMs = 30_000
 
 /** The agent can't log in, and must not try on: `message` goes to the termination message. */
 export class LoginRefused extends Error {
   override readonly name = 'LoginRefused'
 }
 
-export function loginMethod(method: MethodStanza): LoginMethod {
+export function loginMethod(method: MethodStanza, log: World['log']): LoginMethod {
   if (method.type === 'token_file') return tokenFileLogin({ path: method.path })
+  if (method.type === 'approle') {
+    return approleFilesLogin({ ...method, mount: method.mountPath, onWarning: text => log.warn(text) })
+  }
   return kubernetesLogin({
     role: method.role,
     mount: method.mountPath,
@@ -68,6 +76,7 @@ export class AuthLoop {
   readonly #outliving = new Gate(1)
   #refusals = 0
   #held: Mine | null = null
+  #goneAtMs: number | null = null
   #handedOver: Held | null
   /** Told at each new token. */
   #changed = Promise.withResolvers<void>()
@@ -75,12 +84,18 @@ export class AuthLoop {
   constructor(options: AuthOptions) {
     this.#options = options
     this.#handedOver = options.handedOver
-    this.#method = options.login ?? loginMethod(options.method)
+    this.#method = options.login ?? loginMethod(options.method, options.world.log)
+  }
+
+  /** When a token was last found to be known to nobody; null = never. */
+  get goneAtMs(): number | null {
+    return this.#goneAtMs
   }
 
   /** A reader was told that the token is unknown: log in again now. */
-  tokenInvalid(): void {
-    this.#held?.ending.abort('gone')
+  tokenInvalid(token: Secret | null): void {
+    // The answer may be late, and the token have a successor.
+    if (this.#held?.token === token) this.#held?.ending.abort('gone')
   }
 
   /** Something hints at the end of the token: renewing tells, since leases are seldom asked about. */
@@ -121,7 +136,7 @@ export class AuthLoop {
       } catch (error) {
         if (signal.aborted) return
         if (error instanceof LoginRefused || method.exitOnErr) throw error
-        const backoffMs = waitMs * (1 - 0.25 * world.entropy.fraction())
+        const backoffMs = Math.min(waitMs * (1 - 0.25 * world.entropy.fraction()), this.#patienceMs(error))
         world.log.error('error authenticating', { error, backoff: `${(backoffMs / 1000).toFixed(2)}s` })
         waitMs = Math.min(waitMs * 2, method.maxBackoff * 1000)
         await serverReturn.wait(backoffMs, error, signal)
@@ -146,9 +161,17 @@ export class AuthLoop {
     )
     if (signal.aborted) return Number.MAX_SAFE_INTEGER
     const because = held.ending.signal.aborted ? (held.ending.signal.reason as string) : end
-    if (because === 'gone') held.expiresAtMs = world.clock.now()
+    if (because === 'gone') this.#goneAtMs = held.expiresAtMs = world.clock.now()
     world.log.info('the token ends; logging in again', { because })
     return handedOver === null && because !== 'short' ? world.clock.monotonic() - sinceMs : Number.MAX_SAFE_INTEGER
+  }
+
+  // A server that fails may recover at any time: the next try comes before the token that is held has ended. One that
+  // refuses is spared, and one that is away is told of by `serverReturn`.
+  #patienceMs(error: unknown): number {
+    if (!(error instanceof ApiError) || isRefusal(error) || isAway(error)) return Number.POSITIVE_INFINITY
+    const endsAtMs = this.#held === null ? 0 : (this.#held.expiresAtMs ?? Number.POSITIVE_INFINITY)
+    return Math.max(longestBlindMs, (endsAtMs - this.#options.world.clock.now()) / 2)
   }
 
   #tell(): void {
@@ -167,6 +190,7 @@ export class AuthLoop {
 
   #renewed(held: Mine, ttlSeconds: number): void {
     held.expiresAtMs = ttlSeconds > 0 ? this.#options.world.clock.now() + ttlSeconds * 1000 : null
+    this.#options.onRenewed()
   }
 
   async #login(signal: AbortSignal): Promise<Mine> {
@@ -180,7 +204,7 @@ export class AuthLoop {
       const expiresAtMs = ttlSeconds > 0 ? clock.now() + ttlSeconds * 1000 : null
       return mine({ token: auth.clientToken, expiresAtMs, isRenewable }, ttlSeconds * 1000)
     } catch (error) {
-      if (!(error instanceof ApiError) || (error.status !== 400 && error.status !== 403)) {
+      if (!(error instanceof ApiError) || !isRefusal(error)) {
         this.#refusals = 0
         throw error
       }
@@ -222,6 +246,8 @@ const mine = ({ token, expiresAtMs, isRenewable }: Held, grantedMs: number): Min
   grantedMs,
   ending: new AbortController(),
 })
+
+const isRefusal = ({ status }: ApiError): boolean => status === 400 || status === 403
 
 const endsAfter = ({ expiresAtMs }: Held, atMs: number): boolean => expiresAtMs === null || expiresAtMs > atMs
 

@@ -17,7 +17,7 @@ import { defaultAddress, parseAddress } from '#protocol/address.ts'
 import type { Command, Io } from '#protocol/command.ts'
 import { Agent, type AgentEnd } from './agent.ts'
 import { agentFlags } from './flags.ts'
-import { takeOver } from './handover.ts'
+import { handoverFolder, takeOver } from './handover.ts'
 import { LevelLog } from './level-log.ts'
 
 type AgentFlags = FlagValues<typeof agentFlags>
@@ -177,10 +177,9 @@ async function runAgent(flags: AgentFlags, io: Io, world: World, config: AgentCo
   const hasCa = tls.caCert !== undefined || tls.caBytes !== undefined || tls.caPath !== undefined
   const namespace = flags.namespace || environment.namespace || config.method?.namespace || config.vault.namespace
   const exitAfterAuth = flags['exit-after-auth'] || config.exitAfterAuth
+  const handsOverAt = config.handoverPath === null ? null : handoverFolder(config.handoverPath)
   const handover =
-    exitAfterAuth || config.handoverPath === null
-      ? null
-      : await takeOver({ ...world, log: world.log.named('handover') }, config.handoverPath)
+    handsOverAt === null ? null : await takeOver({ ...world, log: world.log.named('handover') }, handsOverAt)
   await using client = createApiClient({
     address: text,
     // Its requests have the agent's signal; those that end its tokens come after that.
@@ -190,7 +189,8 @@ async function runAgent(flags: AgentFlags, io: Io, world: World, config: AgentCo
     ...(namespace && { namespace }),
     ...(environment.timeoutMs !== undefined && { timeoutMs: environment.timeoutMs }),
   })
-  return new Agent({ world, config, client, env: { ...io.env, VAULT_ADDR: text }, exitAfterAuth, handover }).run()
+  const env = { ...io.env, VAULT_ADDR: text }
+  return new Agent({ world, config, client, env, exitAfterAuth, handover, handsOverAt }).run()
 }
 
 async function serve(flags: AgentFlags, io: Io): Promise<number> {

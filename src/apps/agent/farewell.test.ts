@@ -7,12 +7,20 @@ import { Farewell } from './farewell.ts'
 
 const tokenOf = ({ headers }: SentRequest): string => headers.find(([name]) => name === 'X-Vault-Token')?.[1] ?? ''
 
-async function revoked(answer: ScriptedAnswer, lifetimesMs: readonly (number | null)[]): Promise<readonly string[]> {
+async function revoked(
+  answer: ScriptedAnswer,
+  lifetimesMs: readonly (number | null)[],
+  prefix = 't',
+): Promise<readonly string[]> {
   const { client, world, sent } = scriptedClient(() => answer)
   const farewell = new Farewell(world, client)
   const now = world.clock.now()
   lifetimesMs.forEach((ms, i) =>
-    farewell.met({ token: new Secret(`t${i + 1}`), expiresAtMs: ms === null ? null : now + ms, isRenewable: true }),
+    farewell.met({
+      token: new Secret(`${prefix}${i + 1}`),
+      expiresAtMs: ms === null ? null : now + ms,
+      isRenewable: true,
+    }),
   )
   await world.clock.advance(1000)
   const done = farewell.revoke(seconds(5))
@@ -26,6 +34,10 @@ async function revoked(answer: ScriptedAnswer, lifetimesMs: readonly (number | n
 
 test('an agent that ends revokes the tokens that still live, after the grace', async () => {
   assert.deepEqual(await revoked({ status: 204 }, [500, 60_000, null]), ['t2', 't3'])
+})
+
+test('an agent that ends leaves batch tokens alone: no server revokes them', async () => {
+  for (const prefix of ['hvb.', 'b.']) assert.deepEqual(await revoked({ status: 400 }, [60_000, 90_000], prefix), [])
 })
 
 for (const [rule, answer] of [

@@ -10,7 +10,7 @@ import { NumberLiteral } from '#ground/text/json.ts'
 import type { Primed } from '#delivery/obtain/dependency.ts'
 import { emptyEnvelope } from '#protocol/envelope.ts'
 import type { Held } from './auth.ts'
-import { handOver, takeOver } from './handover.ts'
+import { handOver, handoverFolder, takeOver } from './handover.ts'
 
 const held: Held = {
   token: new Secret('hvs.secret'),
@@ -35,6 +35,7 @@ const primed: Primed = {
   },
   fetchedAtMs: 10,
   nextAtMs: 20,
+  lease: { endsAtMs: 30, isOrphaned: true, before: { id: 'database/creds/app/0', endsAtMs: 25 } },
 }
 
 async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
@@ -46,18 +47,22 @@ async function inFolder(work: (folder: string) => Promise<void>): Promise<void> 
   }
 }
 
-test('a hand-over gives back token, lifetime and all that was fetched, once', () =>
+test('a hand-over gives back tokens, their ends and all that was fetched, as often as it is asked for', () =>
   inFolder(async folder => {
     const fetched = new Map([['vault.read(database/creds/app)', primed]])
-    await handOver(folder, { held, fetched })
+    const place = handoverFolder(folder)
+    const old: Held = { token: new Secret('hvs.old'), expiresAtMs: null, isRenewable: false }
+    await handOver(place, { held, before: [old], fetched })
     const [name] = await readdir(folder)
     assert.equal((await stat(join(folder, name!))).mode & 0o777, 0o600)
-    const taken = await takeOver(simWorld({ seed: 1 }), folder)
+    await takeOver(simWorld({ seed: 1 }), place)
+    const taken = await takeOver(simWorld({ seed: 1 }), place)
     assert.equal(taken?.held.token.reveal('a test'), 'hvs.secret')
     assert.deepEqual({ ...taken?.held, token: null }, { ...held, token: null })
+    assert.deepEqual({ ...taken?.before[0], token: null }, { ...old, token: null })
     assert.deepEqual(taken?.fetched, fetched)
+    await place.remove()
     assert.deepEqual(await readdir(folder), [])
-    assert.equal(await takeOver(simWorld({ seed: 1 }), folder), null)
   }))
 
 test('an answer that holds a token of its own is not handed over', () =>
@@ -71,15 +76,16 @@ test('an answer that holds a token of its own is not handed over', () =>
       wrappedAccessor: '',
     }
     const wrapped: Primed = { ...primed, fetched: { ...primed.fetched, envelope: { ...emptyEnvelope, wrapInfo } } }
-    await handOver(folder, { held, fetched: new Map([['q', wrapped]]) })
+    await handOver(handoverFolder(folder), { held, before: [], fetched: new Map([['q', wrapped]]) })
     assert.equal((await readFile(join(folder, 'handover.json'), 'utf8')).includes('hvs.wrapped'), false)
   }))
 
 for (const [rule, text] of [
-  ['text that is no JSON', '{"form":1,"token":"hvs.sec'],
-  ['another form', '{"form":2,"token":"hvs.secret"}'],
-  ['no token', '{"form":1}'],
-  ['an expired token', '{"form":1,"token":"hvs.secret","expires_at_ms":-1}'],
+  ['text that is no JSON', '{"form":2,"tokens":[{"token":"hvs.sec'],
+  ['another form', '{"form":1,"tokens":[{"token":"hvs.secret"}]}'],
+  ['no token', '{"form":2,"tokens":[]}'],
+  ['tokens that are none', '{"form":2,"tokens":["hvs.secret",null,{"token":7}]}'],
+  ['an expired token', '{"form":2,"tokens":[{"token":"hvs.secret","expires_at_ms":-1}]}'],
 ] as const) {
   test(`a hand-over that is of no use means a login, is removed, and shows nothing: ${rule}`, () =>
     inFolder(async folder => {
@@ -89,7 +95,7 @@ for (const [rule, text] of [
         lines += line
       }
       const log = createLog({ level: 'trace', format: 'standard', write, now: () => 0 })
-      assert.equal(await takeOver(simWorld({ seed: 1, log }), folder), null)
+      assert.equal(await takeOver(simWorld({ seed: 1, log }), handoverFolder(folder)), null)
       assert.deepEqual(await readdir(folder), [])
       assert.match(lines, /logging in/)
       assert.equal(lines.includes('hvs.sec'), false)
@@ -97,5 +103,5 @@ for (const [rule, text] of [
 }
 
 test('a folder that is not there is no hand-over', async () => {
-  assert.equal(await takeOver(simWorld({ seed: 1 }), '/nonexistent/handover'), null)
+  assert.equal(await takeOver(simWorld({ seed: 1 }), handoverFolder('/nonexistent/handover')), null)
 })

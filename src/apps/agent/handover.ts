@@ -6,37 +6,76 @@ import { writeFileAtomically } from '#ground/process/atomic-file.ts'
 import { isJsonObject, type Json, type JsonObject, renderJson } from '#ground/text/json.ts'
 import { parseJson } from '#ground/text/json-parse.ts'
 import type { Primed } from '#delivery/obtain/dependency.ts'
+import type { LeaseNote } from '#delivery/obtain/lease-book.ts'
 import { parseEnvelope } from '#protocol/envelope.ts'
 import { isTrue, objectOf, own, textOf, textsOf, wholeOf } from '#protocol/members.ts'
 import type { Held } from './auth.ts'
 
-/** What an init agent leaves for the agent that stays: its token, and what it fetched by query text. */
-export type Handover = { readonly held: Held; readonly fetched: ReadonlyMap<string, Primed> }
+/**
+ * What an agent leaves for the next one of its pod: an init agent for the one that stays, and that one for the case that
+ * it is killed.
+ */
+export type Handover = {
+  readonly held: Held
+  /** Tokens before that one which may still live, the oldest first. */
+  readonly before: readonly Held[]
+  /** What was fetched, by query text. */
+  readonly fetched: ReadonlyMap<string, Primed>
+}
 
-const form = 1
+/** Where a hand-over lies; `read` gives null while there is none. */
+export type HandoverPlace = {
+  read(): Promise<string | null>
+  write(text: string): Promise<void>
+  remove(): Promise<void>
+}
+
+const form = 2
 const bytesMax = 16 * 1024 * 1024
-const fileIn = (folder: string): string => join(folder, 'handover.json')
+/** Tokens that live beside each other: a successor comes shortly before the end. */
+const tokensMax = 16
+
+/** A folder on a memory volume; its file is readable by the owner alone. */
+export function handoverFolder(folder: string): HandoverPlace {
+  const path = join(folder, 'handover.json')
+  return {
+    async read() {
+      try {
+        return (await stat(path)).size > bytesMax ? '' : await readFile(path, 'utf8')
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+        throw error
+      }
+    },
+    write: text => writeFileAtomically(path, Buffer.from(text), { mode: 0o600 }),
+    remove: () => rm(path, { force: true }),
+  }
+}
 
 /**
- * Leaves a hand-over in a folder on a memory volume, readable by the owner alone. Answers that hold a token of their own
- * (`auth`, `wrap_info`) are left out: they are asked for again.
- * @throws the file system's error
+ * Leaves a hand-over. Answers that hold a token of their own (`auth`, `wrap_info`) are left out: they are asked for
+ * again.
+ * @throws the place's error
  */
-export async function handOver(folder: string, { held, fetched }: Handover): Promise<void> {
+export async function handOver(place: HandoverPlace, { held, before, fetched }: Handover): Promise<void> {
   const entries = [...fetched].filter(
     ([, { fetched: one }]) => one.envelope.auth === null && one.envelope.wrapInfo === null,
   )
   const text = renderJson({
     form,
-    token: held.token.reveal('the hand-over to the agent that stays'),
-    expires_at_ms: held.expiresAtMs,
-    renewable: held.isRenewable,
+    tokens: [...before, held].map(tokenEntry),
     fetched: Object.fromEntries(entries.map(([query, primed]) => [query, entryOf(primed)])),
   })
-  await writeFileAtomically(fileIn(folder), Buffer.from(text), { mode: 0o600 })
+  await place.write(text)
 }
 
-function entryOf({ fetched, fetchedAtMs, nextAtMs }: Primed): Json {
+const tokenEntry = ({ token, expiresAtMs, isRenewable }: Held): Json => ({
+  token: token.reveal('the hand-over to the next agent of the pod'),
+  expires_at_ms: expiresAtMs === null ? null : Math.trunc(expiresAtMs),
+  renewable: isRenewable,
+})
+
+function entryOf({ fetched, fetchedAtMs, nextAtMs, lease }: Primed): Json {
   const { envelope, keys, fullPath, version } = fetched
   return {
     full_path: fullPath,
@@ -44,6 +83,11 @@ function entryOf({ fetched, fetchedAtMs, nextAtMs }: Primed): Json {
     keys,
     fetched_at_ms: fetchedAtMs,
     next_at_ms: Math.trunc(nextAtMs),
+    lease: lease && {
+      ends_at_ms: Math.trunc(lease.endsAtMs),
+      is_orphaned: lease.isOrphaned,
+      before: lease.before && { id: lease.before.id, ends_at_ms: Math.trunc(lease.before.endsAtMs) },
+    },
     envelope: {
       request_id: envelope.requestId,
       lease_id: envelope.leaseId,
@@ -57,25 +101,25 @@ function entryOf({ fetched, fetchedAtMs, nextAtMs }: Primed): Json {
 }
 
 /**
- * Takes what an init agent left, and removes it at once: a restart must not find what has grown old.
+ * Takes what an agent before this one left. It stays there until this one has something of its own: one that is killed
+ * before that leaves it for the next.
  * @returns null when there is nothing, or nothing that helps: then log in as without it.
  */
-export async function takeOver(world: Pick<World, 'clock' | 'log'>, folder: string): Promise<Handover | null> {
-  const path = fileIn(folder)
+export async function takeOver(world: Pick<World, 'clock' | 'log'>, place: HandoverPlace): Promise<Handover | null> {
   try {
-    const text = (await stat(path)).size > bytesMax ? '' : await readFile(path, 'utf8')
-    await rm(path, { force: true })
+    const text = await place.read()
+    if (text === null) return null
     const handover = parse(text)
     const { expiresAtMs } = handover.held
     if (expiresAtMs !== null && expiresAtMs <= world.clock.now()) throw new HandoverError('the token has expired')
-    world.log.info('token and secrets of the init agent are taken over', { secrets: handover.fetched.size })
+    world.log.info('token and secrets of the agent before are taken over', { secrets: handover.fetched.size })
     return handover
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     // No part of the text may reach the log.
     const reason =
       error instanceof HandoverError ? error.message : ((error as NodeJS.ErrnoException).code ?? 'unreadable')
-    world.log.warn('the hand-over of the init agent is of no use; logging in', { reason })
+    world.log.warn('what the agent before left is of no use; logging in', { reason })
+    await place.remove().catch(() => undefined)
     return null
   }
 }
@@ -90,17 +134,26 @@ function parse(text: string): Handover {
     throw new HandoverError('it is no JSON')
   }
   if (!isJsonObject(json) || wholeOf(json, 'form') !== form) throw new HandoverError('it has another form')
-  const token = textOf(json, 'token')
-  if (token === '') throw new HandoverError('it has no token')
+  const entries = own(json, 'tokens')
+  const tokens = (Array.isArray(entries) ? entries.slice(-tokensMax) : []).map(heldOf).filter(held => held !== null)
+  const held = tokens.pop()
+  if (held === undefined) throw new HandoverError('it has no token')
   const fetched = new Map<string, Primed>()
   for (const [query, entry] of Object.entries(objectOf(json, 'fetched') ?? {})) {
     const primed = isJsonObject(entry) ? primedOf(entry) : null
     if (primed !== null) fetched.set(query, primed)
   }
-  const expiresAtMs = wholeOf(json, 'expires_at_ms')
+  return { held, before: tokens, fetched }
+}
+
+function heldOf(entry: Json): Held | null {
+  if (!isJsonObject(entry)) return null
+  const token = textOf(entry, 'token')
+  if (token === '') return null
   return {
-    held: { token: new Secret(token), expiresAtMs: expiresAtMs || null, isRenewable: isTrue(json, 'renewable') },
-    fetched,
+    token: new Secret(token),
+    expiresAtMs: wholeOf(entry, 'expires_at_ms') || null,
+    isRenewable: isTrue(entry, 'renewable'),
   }
 }
 
@@ -116,5 +169,16 @@ function primedOf(entry: JsonObject): Primed | null {
     },
     fetchedAtMs: wholeOf(entry, 'fetched_at_ms'),
     nextAtMs: wholeOf(entry, 'next_at_ms'),
+    lease: leaseOf(objectOf(entry, 'lease') ?? null),
+  }
+}
+
+function leaseOf(entry: JsonObject | null): LeaseNote | null {
+  if (entry === null) return null
+  const before = objectOf(entry, 'before')
+  return {
+    endsAtMs: wholeOf(entry, 'ends_at_ms'),
+    isOrphaned: isTrue(entry, 'is_orphaned'),
+    before: before ? { id: textOf(before, 'id'), endsAtMs: wholeOf(before, 'ends_at_ms') } : null,
   }
 }

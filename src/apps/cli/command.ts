@@ -14,6 +14,7 @@ const single: Readonly<Record<string, Load>> = {
   unwrap: async () => (await import('./commands/generic.ts')).genericRows,
   'path-help': async () => (await import('./commands/generic.ts')).genericRows,
   status: async () => (await import('./commands/operator.ts')).statusRows,
+  run: async () => (await import('./commands/run.ts')).runRows,
   login: async () => (await import('./commands/login.ts')).loginRows,
 }
 
@@ -34,6 +35,12 @@ const groups: Readonly<Record<string, GroupEntry>> = {
     $ % auth enable kubernetes
     $ % auth list`,
     load: async () => (await import('./commands/mounts.ts')).authRows,
+  },
+  events: {
+    help: `What happens at the server, as it happens.
+
+    $ % events subscribe 'kv-v2/*'`,
+    load: async () => (await import('./commands/events.ts')).eventRows,
   },
   kv: {
     help: `The key-value store: secrets that people and programs put in, with versions in version 2.
@@ -58,7 +65,10 @@ const groups: Readonly<Record<string, GroupEntry>> = {
 
     $ % operator init
     $ % operator unseal`,
-    load: async () => (await import('./commands/operator.ts')).operatorRows,
+    load: async () => [
+      ...(await import('./commands/operator.ts')).operatorRows,
+      ...(await import('./commands/snapshot.ts')).snapshotRows,
+    ],
   },
   policy: {
     help: `Policies: what a token may do.

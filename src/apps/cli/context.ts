@@ -7,6 +7,7 @@ import { JsonError } from '#ground/text/json-parse.ts'
 import { isJsonObject, type Json, renderJson } from '#ground/text/json.ts'
 import { goQuote } from '#ground/text/quote.ts'
 import type { Io } from '#protocol/command.ts'
+import type { AuthBlock } from '#protocol/envelope.ts'
 import type { ApiClient } from '#client/api.ts'
 import type { Settings } from './settings.ts'
 import { CliError, type Ui } from './ui.ts'
@@ -27,8 +28,14 @@ export class Context<F extends Flags> {
   readonly settings: Settings
   /** Asks the server as the user; with `-output-curl-string` its first request ends the command. */
   readonly client: ApiClient
-  /** For what must be known before the real request (preflight): always sent. */
+  /** For what must be known before the real request (preflight): always sent, never wrapped. */
   readonly probe: ApiClient
+  /** The first request is printed instead of being sent. */
+  readonly isDryRun: boolean
+  /** For what must be undone though the user has ended the command: short, and without a second try. */
+  readonly parting: ApiClient
+  /** The login that was made for this command alone. */
+  readonly session: AuthBlock | null
   #isInputRead = false
 
   constructor(parts: {
@@ -42,6 +49,9 @@ export class Context<F extends Flags> {
     settings: Settings
     client: ApiClient
     probe: ApiClient
+    isDryRun: boolean
+    parting: ApiClient
+    session: AuthBlock | null
   }) {
     this.io = parts.io
     this.ui = parts.ui
@@ -53,6 +63,9 @@ export class Context<F extends Flags> {
     this.settings = parts.settings
     this.client = parts.client
     this.probe = parts.probe
+    this.isDryRun = parts.isDryRun
+    this.parting = parts.parting
+    this.session = parts.session
   }
 
   /** An argument that the row's `args` promises. */

@@ -26,10 +26,14 @@ export function dryRunClient(client: ApiClient, kind: DryRunKind, tls: TlsSettin
     namespace: client.namespace,
     wrapTtlSeconds: client.wrapTtlSeconds,
     request: async request => describe(request),
+    transfer: async request => {
+      await describe({ method: request.method, path: request.path })
+      throw new DryRun('')
+    },
     describe: request => client.describe(request),
     with: (change: ClientChange) => dryRunClient(client.with(change), kind, tls, program),
-    dial: async path => {
-      await describe({ method: 'GET', path })
+    dial: async request => {
+      await describe({ method: 'GET', ...request })
       throw new DryRun('')
     },
     close: () => client.close(),

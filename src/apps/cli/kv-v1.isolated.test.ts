@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { kvV1 } from '#engines/kv/v1/engine.ts'
+import { kvV2 } from '#engines/kv/v2/engine.ts'
 import { cliCommand } from './command.ts'
 import { type RealServer, startReal } from '#core/testing/real-server.ts'
 import { runCommand } from './stub-server.ts'
@@ -10,7 +11,7 @@ import { runCommand } from './stub-server.ts'
 let real: RealServer
 
 before(async () => {
-  real = await startReal([kvV1, { ...kvV1, type: 'generic' }])
+  real = await startReal([kvV1, kvV2, { ...kvV1, type: 'generic' }])
 })
 after(() => real[Symbol.asyncDispose]())
 
@@ -47,8 +48,15 @@ const steps: readonly (readonly [argv: string, out: string | RegExp, code?: numb
   ['kv undelete -versions=1 kv/top', 'Undelete not supported on KV Version 1\n', 1],
   ['kv destroy -versions=1 kv/top', 'Destroy not supported on KV Version 1\n', 1],
   ['kv metadata get kv/top', 'Metadata not supported on KV Version 1\n', 1],
-  ['kv enable-versioning kv', /upgrading kv version 1 to 2 is not supported/, 2],
+  ['kv enable-versioning kv', 'Success! Tuned the secrets engine at: kv/\n'],
   ['kv get -field=a kv/top', '1'],
+  ['kv patch kv/top a=2', /^== Secret Path ==\nkv\/data\/top\n/],
+  ['kv get -field=a kv/top', '2'],
+  ['kv rollback -version=1 kv/top', /\nversion +3\n$/],
+  ['kv get -field=a kv/top', '1'],
+  ['kv delete kv/top', 'Success! Data deleted (if it existed) at: kv/data/top\n'],
+  ['kv rollback -version=2 kv/top', /\nversion +4\n$/],
+  ['kv get -field=a kv/top', '2'],
 ]
 
 test('kv commands work on a mount of version 1', async () => {

@@ -3,6 +3,8 @@ import { Secret } from '#ground/base/secret.ts'
 import type { Flags } from '#ground/text/flags.ts'
 import { parseGoBool } from '#ground/text/flags.ts'
 import type { Envelope } from '#protocol/envelope.ts'
+import { certLogin } from '#client/login/cert.ts'
+import { approleLogin } from '#client/login/approle.ts'
 import { kubernetesLogin, podTokenPath } from '#client/login/kubernetes.ts'
 import { LoginError, type LoginOptions } from '#client/login/login.ts'
 import { tokenLogin, unverified } from '#client/login/token.ts'
@@ -21,6 +23,8 @@ export const loginMethods: Readonly<Record<string, (c: Context<Flags>, config: C
   token: byToken,
   kubernetes: byKubernetes,
   userpass: byUserpass,
+  cert: byCert,
+  approle: byApprole,
 }
 
 const call = (c: Context<Flags>): LoginOptions => ({ signal: c.io.world.signal })
@@ -66,4 +70,22 @@ async function byUserpass(c: Context<Flags>, config: Config): Promise<Envelope> 
     password = await askHidden(c, 'Password (will be hidden): ')
   }
   return userpassLogin({ username, password: new Secret(password), mount }).login(c.client, call(c))
+}
+
+// The certificate is that of the connection: -client-cert and -client-key, or their variables.
+function byCert(c: Context<Flags>, { name, mount }: Config): Promise<Envelope> {
+  return certLogin({ ...(name !== undefined && { name }), ...(mount !== undefined && { mount }) }).login(
+    c.client,
+    call(c),
+  )
+}
+
+async function byApprole(c: Context<Flags>, config: Config): Promise<Envelope> {
+  const { role_id: roleId = '', mount = 'approle' } = config
+  if (roleId === '') throw new LoginError("'role_id' must be specified")
+  let secretId = config['secret_id'] ?? ''
+  // A role may ask for none: then the answer is empty.
+  if (secretId === '' && c.isInteractive) secretId = await askHidden(c, 'Secret ID (will be hidden): ')
+  const secret = secretId === '' ? null : new Secret(secretId.trim())
+  return approleLogin({ roleId: roleId.trim(), secretId: secret, mount }).login(c.client, call(c))
 }

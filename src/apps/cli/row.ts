@@ -23,6 +23,8 @@ export type Row<F extends Flags = Flags> = {
   readonly args?: number | readonly [min: number, max: number] | null
   /** False for what asks no server: then there are no HTTP options. */
   readonly isRemote?: boolean
+  /** It works without a token, or with one that it is given: nobody logs in for it. */
+  readonly needsNoToken?: true
   /**
    * Does the work. A failure is thrown (`CliError`, or what the client throws: 2); the number, 0 when there is none, is
    * the exit code.

@@ -1,4 +1,4 @@
-import { createApiClient } from '#client/api.ts'
+import { type ApiClient, createApiClient } from '#client/api.ts'
 import { EnvironmentError, readEnvironment } from '#client/environment.ts'
 import {
   FlagError,
@@ -9,11 +9,13 @@ import {
   parseGoBool,
 } from '#ground/text/flags.ts'
 import type { Io } from '#protocol/command.ts'
+import type { AuthBlock } from '#protocol/envelope.ts'
 import { Context } from './context.ts'
 import { DryRun, dryRunClient } from './dry-run.ts'
 import { globalFlags, httpFlags } from './flag-sets.ts'
 import { flagSetsOf, rowHelp } from './help.ts'
 import type { Row } from './row.ts'
+import { openSession } from './session.ts'
 import { type HttpFlagValues, resolveSettings } from './settings.ts'
 import { CliError, type Format, formats, Ui } from './ui.ts'
 
@@ -43,7 +45,8 @@ export async function runRow(row: Row, argv: readonly string[], io: Io): Promise
 async function runParsed(row: Row, argv: readonly string[], io: Io, ui: Ui, globals: Globals): Promise<number> {
   const flags: Flags = Object.assign({}, ...flagSetsOf(row).map(set => set.flags))
   const parsed = parseFlags(flags, argv)
-  const hint = misplacedFlagsHint(parsed.rest, globalFlags)
+  // What follows `--` is somebody else's.
+  const hint = argv.includes('--') ? null : misplacedFlagsHint(parsed.rest, globalFlags)
   if (hint !== null && ui.isTable) ui.warn(hint)
   if (ui.format === 'raw' && !row.output?.includes('raw')) {
     throw new CliError(1, 'This command does not support the -format=raw option.')
@@ -51,25 +54,43 @@ async function runParsed(row: Row, argv: readonly string[], io: Io, ui: Ui, glob
   checkArgs(row, parsed.rest.length)
   const http = parsed.values as unknown as HttpFlagValues
   const settings = await resolveSettings(io, row.isRemote === false ? noHttpFlags : http, parsed.given)
-  await using probe = createApiClient({ ...settings.options, token: settings.token, world: io.world })
-  const kind = globals.isCurl ? 'curl' : globals.isPolicy ? 'policy' : null
-  const client = kind === null ? probe : dryRunClient(probe, kind, settings.options.tls ?? {}, io.calledAs)
-  const context = new Context({
-    io,
-    ui,
-    flags: parsed.values as FlagValues<Flags>,
-    given: parsed.given,
-    args: parsed.rest,
-    field: typeof parsed.values['field'] === 'string' ? parsed.values['field'] : '',
-    isInteractive: parsed.values['non-interactive'] !== true,
-    settings,
-    client,
-    probe,
+  await using plain = createApiClient({ ...settings.options, token: settings.token, world: io.world })
+  const patient = { ...io.world, signal: new AbortController().signal }
+  await using parting = createApiClient({
+    ...settings.options,
+    timeoutMs: partingMs,
+    token: settings.token,
+    world: patient,
   })
+  const kind = globals.isCurl ? 'curl' : globals.isPolicy ? 'policy' : null
+  const contextWith = (real: ApiClient, session: AuthBlock | null): Context<Flags> =>
+    new Context({
+      io,
+      ui,
+      flags: parsed.values as FlagValues<Flags>,
+      given: parsed.given,
+      args: parsed.rest,
+      field: typeof parsed.values['field'] === 'string' ? parsed.values['field'] : '',
+      isInteractive: parsed.values['non-interactive'] !== true,
+      settings,
+      client: kind === null ? real : dryRunClient(real, kind, settings.options.tls ?? {}, io.calledAs),
+      probe: real.with({ wrapTtlSeconds: 0 }),
+      isDryRun: kind !== null,
+      parting: parting.with({ token: real.token, wrapTtlSeconds: 0, maxRetries: 0 }),
+      session,
+    })
+  const { login, token } = settings.environment
+  // A token that is named weighs more than a way to get one, that more than one that lies about.
+  const logsIn = login !== undefined && token === undefined && row.isRemote !== false && !row.needsNoToken
+  await using session = logsIn ? await openSession(contextWith(plain.with({ token: null }), null), login) : null
+  const context = contextWith(session?.client ?? plain, session?.auth ?? null)
   const code = (await row.run(context)) ?? 0
   if (kind === null) return code
   throw new CliError(1, kind === 'curl' ? 'Could not generate cURL command' : 'Could not generate policy')
 }
+
+/** How long the end of a command waits for the server, ms. */
+const partingMs = 5_000
 
 const noHttpFlags: HttpFlagValues = parseFlags(httpFlags, []).values
 

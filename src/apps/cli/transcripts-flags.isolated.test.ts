@@ -72,6 +72,16 @@ const cases: readonly Transcript[] = [
     ],
   },
   {
+    rule: 'auth tune sends what is said of lockouts, and nothing of it otherwise',
+    argv: 'auth tune -user-lockout-threshold=3 -user-lockout-duration=10m -user-lockout-counter-reset-duration=1h -user-lockout-disable=false p',
+    stub: { 'POST /v1/sys/mounts/auth/p/tune': {} },
+    out: 'Success! Tuned the auth method at: p/\n',
+    asked: [
+      'POST /v1/sys/mounts/auth/p/tune {"default_lease_ttl":"","max_lease_ttl":"","user_lockout_config":{"lockout_threshold":"3",' +
+        '"lockout_duration":"10m0s","lockout_counter_reset_duration":"1h0m0s","lockout_disable":false}}',
+    ],
+  },
+  {
     rule: 'secrets list -detailed prints every column',
     argv: 'secrets list -detailed',
     stub: {

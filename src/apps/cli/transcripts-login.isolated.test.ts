@@ -57,6 +57,42 @@ const cases: readonly Transcript[] = [
     err: "Error authenticating: 'password' not supplied and refusing to pull from stdin\n",
     code: 2,
   },
+  {
+    rule: 'login -method=approle with a role id and a secret id',
+    argv: 'login -method=approle -token-only role_id=r-1 secret_id=s-1',
+    stub: { 'PUT /v1/auth/approle/login': granted },
+    out: 'hvs.bob',
+    asked: ['PUT /v1/auth/approle/login {"role_id":"r-1","secret_id":"s-1"}'],
+  },
+  {
+    rule: 'login -method=approle at another path',
+    argv: 'login -method=approle -path=ci -token-only role_id=r-1 secret_id=s-1',
+    stub: { 'PUT /v1/auth/ci/login': granted },
+    out: 'hvs.bob',
+    asked: ['PUT /v1/auth/ci/login {"role_id":"r-1","secret_id":"s-1"}'],
+  },
+  {
+    rule: 'login -method=approle takes a piped secret id',
+    argv: 'login -method=approle -token-only role_id=r-1',
+    stub: { 'PUT /v1/auth/approle/login': granted },
+    input: 's-1\n',
+    out: 'hvs.bob',
+    asked: ['PUT /v1/auth/approle/login {"role_id":"r-1","secret_id":"s-1"}'],
+  },
+  {
+    rule: 'login -method=approle -non-interactive with a role id alone, for roles that ask for no secret id',
+    argv: 'login -method=approle -non-interactive -token-only role_id=r-1',
+    stub: { 'PUT /v1/auth/approle/login': granted },
+    out: 'hvs.bob',
+    asked: ['PUT /v1/auth/approle/login {"role_id":"r-1"}'],
+  },
+  {
+    rule: 'login -method=approle needs a role id',
+    argv: 'login -method=approle secret_id=x',
+    stub: {},
+    err: "Error authenticating: 'role_id' must be specified\n",
+    code: 2,
+  },
 ]
 
 play(cases)

@@ -6,7 +6,8 @@ import { FlagError, type Flags, type FlagValues, parseFlags, stringFlag } from '
 import { flagsHelp } from '#ground/text/flags-help.ts'
 import type { Command, Io } from '#protocol/command.ts'
 import { cofferVersion } from '#protocol/version.ts'
-import { type Entry, imageArchive } from './archive.ts'
+import { imageArchive } from './archive.ts'
+import type { TarEntry } from '#ground/base/tar.ts'
 import { findBusybox } from './busybox.ts'
 import { bundleForImage } from './bundle.ts'
 import { entryPoint, type RootFiles, rootFiles } from './root-files.ts'
@@ -95,14 +96,14 @@ async function writeArchive(
   const config = {
     Entrypoint: entryPoint,
     Cmd: ['-help'],
-    Env: ['HOME=/home/coffer', 'PATH=/usr/local/bin:/bin'],
+    Env: ['HOME=/home/vault', 'PATH=/usr/local/bin:/bin'],
     User: '65532:65532',
     Labels: { 'org.opencontainers.image.title': 'coffer', 'org.opencontainers.image.version': cofferVersion },
   }
   await writeFileAtomically(path, imageArchive(reference, config, [system, node, app], compression), { mode: 0o644 })
 }
 
-function writeFolder(root: string, entries: readonly Entry[]): void {
+function writeFolder(root: string, entries: readonly TarEntry[]): void {
   for (const entry of entries) {
     const path = join(root, entry.path)
     mkdirSync(dirname(path), { recursive: true })

@@ -1,6 +1,6 @@
+import type { TarEntry } from '#ground/base/tar.ts'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Entry } from './archive.ts'
 
 /** Debian's packages of the libraries that Node is linked with. */
 const libraryPackages = ['libc6', 'libstdc++6', 'libgcc-s1', 'libatomic1']
@@ -20,8 +20,8 @@ export type LicenceInput = {
  * Licences of what stands in the image beside the program; those of the program's packages are in `app/THIRD-PARTY`.
  * @returns the files, and what has none here: a machine that isn't Debian keeps them elsewhere.
  */
-export function licenceFiles({ node, busybox, root }: LicenceInput): { files: Entry[]; missing: string[] } {
-  const files: Entry[] = ['usr/share', 'usr/share/doc', 'usr/share/common-licenses'].map(path => ({
+export function licenceFiles({ node, busybox, root }: LicenceInput): { files: TarEntry[]; missing: string[] } {
+  const files: TarEntry[] = ['usr/share', 'usr/share/doc', 'usr/share/common-licenses'].map(path => ({
     kind: 'folder',
     path,
     mode: 0o755,

@@ -1,16 +1,16 @@
+import type { TarEntry } from '#ground/base/tar.ts'
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import type { Entry } from './archive.ts'
 import { nodeFlags } from './bundle.ts'
 import { licenceFiles } from './licence-files.ts'
 import { ImageError, type Tool } from './tool.ts'
 
 export type RootFiles = {
   /** Libraries, shell and accounts; changes with the distribution only. */
-  readonly system: readonly Entry[]
+  readonly system: readonly TarEntry[]
   /** Node, the largest; shared by all versions of the program. */
-  readonly node: readonly Entry[]
-  readonly app: readonly Entry[]
+  readonly node: readonly TarEntry[]
+  readonly app: readonly TarEntry[]
 }
 
 export type RootFilesInput = {
@@ -60,14 +60,14 @@ const unwanted = [
   'NODE_COMPILE_CACHE',
 ]
 
-const file = (path: string, data: Uint8Array | string, mode = 0o644): Entry => ({
+const file = (path: string, data: Uint8Array | string, mode = 0o644): TarEntry => ({
   kind: 'file',
   path,
   mode,
   data: typeof data === 'string' ? Buffer.from(data) : data,
 })
 
-const folder = (path: string, mode = 0o755): Entry => ({ kind: 'folder', path, mode })
+const folder = (path: string, mode = 0o755): TarEntry => ({ kind: 'folder', path, mode })
 
 /**
  * The whole root file system of the image: Node with the libraries that it is linked with, a static shell, the program.
@@ -83,15 +83,14 @@ export async function rootFiles(input: RootFilesInput): Promise<RootFiles> {
       ...['bin', 'etc', 'home', 'lib64', 'usr', 'usr/lib', libraryFolder()].map(path => folder(path)),
       folder('tmp', 0o1777),
       // Any account may run the image; where the root is writable, so is its home.
-      folder('home/coffer', 0o777),
       folder('home/vault', 0o777),
       { kind: 'link', path: 'lib', target: 'usr/lib' },
       ...(await libraries(input)),
       file('bin/busybox', readFileSync(input.busybox), 0o755),
-      ...shellCommands.map((name): Entry => ({ kind: 'link', path: `bin/${name}`, target: 'busybox' })),
+      ...shellCommands.map((name): TarEntry => ({ kind: 'link', path: `bin/${name}`, target: 'busybox' })),
       file(
         'etc/passwd',
-        'root:x:0:0:root:/:/bin/sh\nvault:x:100:1000::/home/vault:/bin/sh\ncoffer:x:65532:65532::/home/coffer:/bin/sh\n',
+        'root:x:0:0:root:/:/bin/sh\nvault:x:100:1000::/home/vault:/bin/sh\ncoffer:x:65532:65532::/home/vault:/bin/sh\n',
       ),
       file('etc/group', 'root:x:0:\nvault:x:1000:\ncoffer:x:65532:\n'),
       file('etc/nsswitch.conf', 'hosts: files dns\n'),
@@ -114,7 +113,7 @@ const launcher = (name: string): string =>
 
 const libraryFolder = (): string => `usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`
 
-async function libraries({ node, tool }: RootFilesInput): Promise<Entry[]> {
+async function libraries({ node, tool }: RootFilesInput): Promise<TarEntry[]> {
   const listed = await tool(['ldd', node])
   if (!listed.isOk) throw new ImageError(`ldd can not read ${node}: the image is built on Linux, with glibc`)
   const paths = [...listed.output.matchAll(/(\/\S+)/g)].map(found => found[1]!)

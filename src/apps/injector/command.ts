@@ -81,6 +81,7 @@ function defaultsOf(flags: InjectorFlags): InjectorDefaults {
     setSecurityContext: flags['set-security-context'],
     exitOnRetryFailure: flags['template-config-exit-on-retry-failure'],
     staticSecretRenderInterval: flags['template-static-secret-render-interval'],
+    revokeOnShutdown: flags['revoke-on-shutdown'],
     logLevel: 'info',
     logFormat: 'standard',
   }

@@ -50,6 +50,11 @@ export const injectorFlags = {
     usage: 'How old a value without lease may become.',
     env: 'AGENT_INJECT_TEMPLATE_STATIC_SECRET_RENDER_INTERVAL',
   }),
+  'revoke-on-shutdown': boolFlag({
+    default: originalDefaults.revokeOnShutdown,
+    usage: 'Agents revoke their token at the end of their pod.',
+    env: 'AGENT_INJECT_REVOKE_ON_SHUTDOWN',
+  }),
   'run-as-user': intFlag({
     default: originalDefaults.runAsUser,
     usage: 'UID of the agents.',
@@ -104,7 +109,10 @@ export const injectorFlags = {
     usage: 'Make the sidecar a native one, where the cluster has them (Kubernetes 1.29).',
   }),
   'seccomp-profile': boolFlag({ default: true, usage: 'Give agents the seccomp profile RuntimeDefault.' }),
-  handover: boolFlag({ default: true, usage: 'Let the init container hand token and values to the sidecar.' }),
+  handover: boolFlag({
+    default: true,
+    usage: 'Let token and leases go on from the init container to the sidecar, and when that is killed.',
+  }),
 } satisfies Flags
 
 export type InjectorFlags = FlagValues<typeof injectorFlags>
@@ -118,7 +126,6 @@ const missingSettings: readonly (readonly [suffix: string, flag: string | null, 
   ['TELEMETRY_PATH', 'telemetry-path', []],
   ['DEFAULT_TEMPLATE', 'default-template', ['map']],
   ['TEMPLATE_MAX_CONNECTIONS_PER_HOST', null, ['0']],
-  ['REVOKE_ON_SHUTDOWN', 'revoke-on-shutdown', ['false', '0', 'f', 'F', 'FALSE', 'False']],
   ['AUTH_MIN_BACKOFF', 'auth-min-backoff', []],
   ['AUTH_MAX_BACKOFF', 'auth-max-backoff', []],
   ['DISABLE_IDLE_CONNECTIONS', 'disable-idle-connections', []],

@@ -96,12 +96,11 @@ test('a variable that can not be read is named', () => {
 })
 
 test('a setting of the original that is not there yet is refused unless it changes nothing', () => {
-  read(['-default-template=map', '-vault-auth-type=kubernetes', '-revoke-on-shutdown=false', '-proxy-address='])
+  read(['-default-template=map', '-vault-auth-type=kubernetes', '-proxy-address='])
   read([], { AGENT_INJECT_TEMPLATE_MAX_CONNECTIONS_PER_HOST: '0', AGENT_INJECT_USE_LEADER_ELECTOR: 'true' })
   for (const [argv, env, text] of [
     [['-vault-auth-type=aws'], {}, /-vault-auth-type=aws is not supported yet/],
     [['--vault-namespace=team'], {}, /-vault-namespace=team is not supported yet/],
-    [[], { AGENT_INJECT_REVOKE_ON_SHUTDOWN: 'true' }, /AGENT_INJECT_REVOKE_ON_SHUTDOWN=true is not supported yet/],
     [[], { AGENT_INJECT_TELEMETRY_PATH: '/metrics' }, /AGENT_INJECT_TELEMETRY_PATH=\/metrics is not supported yet/],
   ] as const) {
     assert.throws(

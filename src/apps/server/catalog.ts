@@ -1,4 +1,6 @@
 import type { AnyEngine } from '#backend/engine.ts'
+import { certAuth } from '#auth/cert/engine.ts'
+import { approleAuth } from '#auth/approle/engine.ts'
 import { kubernetesAuth } from '#auth/kubernetes/engine.ts'
 import { database } from '#engines/database/engine.ts'
 import { kubernetesSecrets } from '#engines/kubernetes/engine.ts'
@@ -17,6 +19,8 @@ export const catalog: readonly AnyEngine[] = [
   generic(kvV2),
   kubernetesAuth,
   userpassAuth,
+  certAuth,
+  approleAuth,
   database,
   kubernetesSecrets,
 ]

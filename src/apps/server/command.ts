@@ -1,12 +1,14 @@
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createLog, type Log, type LogLevel, logLevels } from '#ground/base/log.ts'
+import { Metrics } from '#ground/base/metrics.ts'
 import type { World } from '#ground/base/world.ts'
 import { HclError } from '#ground/hcl/tree.ts'
 import { writeFileAtomically } from '#ground/process/atomic-file.ts'
 import { ConfigFilesError, readConfigFiles } from '#ground/process/config-files.ts'
 import { holdPidFile, PidFileError } from '#ground/process/pid-file.ts'
 import { onSignals } from '#ground/process/signals.ts'
+import { parseGoBool } from '#ground/fields/kit.ts'
 import { FlagError, type FlagValues, parseFlags } from '#ground/text/flags.ts'
 import { flagsHelp } from '#ground/text/flags-help.ts'
 import { ServerNode } from '#core/node/node.ts'
@@ -25,6 +27,7 @@ import { furnishLocal, localConfig, localFiles, prepareFolder } from './local.ts
 import { openStore } from './open-store.ts'
 import { uiPages } from './page.ts'
 import { portOwner } from './port-owner.ts'
+import { addProcessGauges, processValues } from './process-metrics.ts'
 import { openServices } from './services.ts'
 import { watchVolume } from './volume.ts'
 
@@ -141,13 +144,23 @@ async function serve(flags: ServerFlags, io: Io): Promise<number> {
   const listeners = new Listeners(world)
   // Port 0 is chosen by the system: the address is known once it listens.
   const address = (): string => config.apiAddress ?? listeners.addresses[0] ?? ''
+  const metrics = new Metrics(world.clock)
+  addProcessGauges(metrics)
+  const startedAt = world.clock.now()
   const node = new ServerNode({
     world,
     store,
-    settings: { ...config, requestBytesMax: Math.max(...config.listeners.map(listener => listener.requestBytesMax)) },
+    settings: {
+      ...config,
+      lockout: { isDisabled: isLockoutDisabled(io.env), stanzas: config.lockouts },
+      requestBytesMax: Math.max(...config.listeners.map(listener => listener.requestBytesMax)),
+    },
     autoSeal: config.seal === null ? null : sealOf(config.seal, io, world),
     catalog,
     services: services.byName,
+    address,
+    metrics,
+    bareMetrics: () => processValues(startedAt),
     pages: (request, state) => uiPages({ address: address(), version: programVersion, state }, request),
     onFatal: error => {
       log.error('the storage failed; the server ends, since nothing may be built on what may be lost', { error })
@@ -169,6 +182,13 @@ async function serve(flags: ServerFlags, io: Io): Promise<number> {
     await node.stop()
   }
   return failed.signal.aborted ? 1 : 0
+}
+
+function isLockoutDisabled(env: Io['env']): boolean {
+  const said = environmentOf(env)('VAULT_DISABLE_USER_LOCKOUT')
+  const isDisabled = parseGoBool(said ?? '')
+  if (isDisabled === null) throw new ConfigError(`DISABLE_USER_LOCKOUT must be true or false, not "${said}"`)
+  return isDisabled
 }
 
 function sealOf(seal: NonNullable<ServerConfig['seal']>, io: Io, world: World): ReturnType<typeof staticSeal> {

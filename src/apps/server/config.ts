@@ -2,9 +2,13 @@ import { type Seconds, seconds } from '#ground/base/clock.ts'
 import { type LogFormat, type LogLevel, logLevels } from '#ground/base/log.ts'
 import { HclReader } from '#ground/hcl/decode.ts'
 import { parseHcl } from '#ground/hcl/parse.ts'
+import type { LockoutTune } from '#core/mounts/entry.ts'
 import type { AuditStanza } from '#core/node/node.ts'
+import { noTelemetry, type TelemetrySettings } from '#core/node/telemetry.ts'
 import { ConfigError } from './config-error.ts'
 import { type ListenerConfig, readListener } from './listener-config.ts'
+import { readLockout } from './lockout-config.ts'
+import { readTelemetry } from './telemetry-config.ts'
 
 export type StorageConfig = { readonly type: 'sqlite' | 'inmem'; readonly path: string }
 
@@ -36,6 +40,9 @@ export type ServerConfig = {
   readonly logFile: string | null
   readonly pidFile: string | null
   readonly hasUi: boolean
+  /** By type of auth method; `all` stands for each. */
+  readonly lockouts: ReadonlyMap<string, LockoutTune>
+  readonly telemetry: TelemetrySettings
 }
 
 /** A configuration, and what in it was passed over. */
@@ -49,9 +56,7 @@ const withoutMeaning = [
   'cluster_addr',
   'disable_clustering',
   'plugin_directory',
-  'telemetry',
   'service_registration',
-  'user_lockout',
   'detect_deadlocks',
   'raw_storage_endpoint',
   'introspection_endpoint',
@@ -74,6 +79,7 @@ export function readServerConfig(files: readonly { readonly name: string; readon
   const warnings: string[] = []
   const listeners: ListenerConfig[] = []
   const audits: AuditStanza[] = []
+  const lockouts = new Map<string, LockoutTune>()
   let storage: StorageConfig | null = null
   let seal: StaticSealConfig | null = null
   const plain: Partial<{ -readonly [K in keyof ServerConfig]: ServerConfig[K] }> = {}
@@ -86,7 +92,14 @@ export function readServerConfig(files: readonly { readonly name: string; readon
     }
     const sealBlock = reader.block('seal', 1)
     if (sealBlock) seal = readSeal(sealBlock.labels[0]!, sealBlock.body, name)
+    const telemetryBlock = reader.block('telemetry')
+    if (telemetryBlock) {
+      const read = readTelemetry(telemetryBlock.body, name)
+      plain.telemetry = read.settings
+      warnings.push(...read.warnings)
+    }
     for (const block of reader.blocks('audit', [1, 2])) audits.push(readAudit(block.labels, block.body))
+    for (const block of reader.blocks('user_lockout', 1)) lockouts.set(...readLockout(block))
     Object.assign(plain, readPlain(reader, name))
     for (const key of withoutMeaning)
       if (reader.body.items.some(item => item.name === key))
@@ -120,6 +133,8 @@ export function readServerConfig(files: readonly { readonly name: string; readon
       logFile: null,
       pidFile: null,
       hasUi: false,
+      lockouts,
+      telemetry: noTelemetry,
       ...plain,
     },
     warnings,

@@ -1,6 +1,7 @@
 import type { HttpHandler, HttpRequest, HttpResponse, Peer } from '#ground/http/message.ts'
 import { cidrContains, parseIp } from '#ground/text/cidr.ts'
 import type { ForwardedFor } from './listener-config.ts'
+import { RequestView } from './request-view.ts'
 
 /**
  * Serves requests as from the client that a trusted proxy names in X-Forwarded-For: what bound CIDRs, audit and rate
@@ -11,7 +12,7 @@ export function withForwardedFor(handler: HttpHandler, settings: ForwardedFor): 
   return request => {
     const peer = peerOf(request, settings)
     if ('status' in peer) return peer
-    return handler(peer === request.peer ? request : new Forwarded(request, peer))
+    return handler(peer === request.peer ? request : new RequestView(request, { peer }))
   }
 }
 
@@ -36,41 +37,6 @@ function peerOf(request: HttpRequest, settings: ForwardedFor): Peer | HttpRespon
   const address = chain[at]!
   if (parseIp(address) === null) return refusal('malformed x-forwarded-for header: a link of the chain is no address')
   return { ...peer, address }
-}
-
-/** The same request from another address; the rest is read through, since most of it is made when it is asked for. */
-class Forwarded implements HttpRequest {
-  readonly #request: HttpRequest
-  readonly peer: Peer
-
-  constructor(request: HttpRequest, peer: Peer) {
-    this.#request = request
-    this.peer = peer
-  }
-
-  get method(): string {
-    return this.#request.method
-  }
-
-  get path(): string {
-    return this.#request.path
-  }
-
-  get query(): string {
-    return this.#request.query
-  }
-
-  get headers(): HttpRequest['headers'] {
-    return this.#request.headers
-  }
-
-  get body(): HttpRequest['body'] {
-    return this.#request.body
-  }
-
-  get signal(): AbortSignal {
-    return this.#request.signal
-  }
 }
 
 const refusal = (text: string): HttpResponse => ({

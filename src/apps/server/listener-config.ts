@@ -13,6 +13,16 @@ export type ForwardedFor = {
   readonly rejectsNotAuthorized: boolean
 }
 
+/** Who may ask this listener for metrics. @source openbao http/metrics.go */
+export type MetricsAccess = {
+  /** Nobody has to show a token. */
+  readonly isOpen: boolean
+  /** null: nobody gets them here. */
+  readonly path: string | null
+  /** Nothing else is answered here. */
+  readonly isAll: boolean
+}
+
 /** A `listener` stanza. */
 export type ListenerConfig = {
   readonly address:
@@ -31,6 +41,7 @@ export type ListenerConfig = {
   }
   readonly proxy: ProxyProtocol | null
   readonly forwardedFor: ForwardedFor | null
+  readonly metrics: MetricsAccess
   readonly requestBytesMax: number
   readonly headTimeoutMs: number
   readonly bodyTimeoutMs: number
@@ -53,9 +64,29 @@ export function readListener(type: string, body: HclReader): ListenerConfig {
   const tls = type === 'unix' || isPlain ? null : readTls(body)
   const proxy = readProxy(body)
   const forwardedFor = readForwardedFor(body)
-  body.ignore('cluster_address', 'purpose', 'telemetry', 'profiling', 'http_write_timeout', 'max_request_duration')
+  const metrics = readMetricsAccess(body)
+  body.ignore('cluster_address', 'purpose', 'profiling', 'http_write_timeout', 'max_request_duration')
   body.finish()
-  return { address, tls, proxy, forwardedFor, ...limits }
+  return { address, tls, proxy, forwardedFor, metrics, ...limits }
+}
+
+export const metricsPath = '/v1/sys/metrics'
+
+function readMetricsAccess(listener: HclReader): MetricsAccess {
+  const body = listener.block('telemetry')?.body
+  if (body === undefined) return { isOpen: false, path: metricsPath, isAll: false }
+  const isOpen = body.bool('unauthenticated_metrics_access') ?? false
+  const isAll = body.bool('metrics_only') ?? false
+  const isNone = body.bool('disallow_metrics') ?? false
+  const path = body.string('metrics_path') || metricsPath
+  body.finish()
+  if (isAll && isNone)
+    throw new ConfigError('listener: telemetry: metrics_only and disallow_metrics exclude each other')
+  if (path !== metricsPath && !isAll)
+    throw new ConfigError('listener: telemetry: metrics_path needs metrics_only = true')
+  if (!/^\/[\x21-\x7e]*$/.test(path) || /[?#%]/.test(path))
+    throw new ConfigError(`listener: telemetry: metrics_path "${path}" must be a path that begins with /`)
+  return { isOpen, path: isNone ? null : path, isAll }
 }
 
 function readSocket(body: HclReader): Extract<ListenerConfig['address'], { path: string }> {

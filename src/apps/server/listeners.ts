@@ -6,6 +6,7 @@ import type { TlsSettings } from '#ground/http/tls.ts'
 import { ConfigError } from './config-error.ts'
 import { withForwardedFor } from './forwarded-for.ts'
 import type { ListenerConfig } from './listener-config.ts'
+import { withMetrics } from './metrics-access.ts'
 import { auditFailedResponse, type ServerNode } from '#core/node/node.ts'
 
 type Open = {
@@ -29,10 +30,11 @@ export class Listeners {
   /** @throws ConfigError for certificates that can't be used, Error with the system's code for addresses. */
   async start(configs: readonly ListenerConfig[], node: ServerNode): Promise<void> {
     for (const config of configs) {
+      const handler = withMetrics(node.handler, node.telemetry, config.metrics)
       const server = await listen({
         address: config.address,
         tls: config.tls === null ? null : readTls(config.tls),
-        handler: config.forwardedFor === null ? node.handler : withForwardedFor(node.handler, config.forwardedFor),
+        handler: config.forwardedFor === null ? handler : withForwardedFor(handler, config.forwardedFor),
         proxyProtocol: config.proxy,
         limits: {
           headTimeoutMs: config.headTimeoutMs,

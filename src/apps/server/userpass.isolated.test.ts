@@ -1,50 +1,23 @@
 import assert from 'node:assert/strict'
-import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
 import { silentLog } from '#ground/base/log.ts'
 import { systemWorld } from '#ground/base/world.ts'
 import { cliCommand } from '#apps/cli/command.ts'
 import { type Run, runCommand } from '#apps/cli/stub-server.ts'
-import { command } from './command.ts'
+import { startDev } from './dev-server.lab.ts'
 
-/** A server of its own, as `coffer server -dev` starts it; the root token is "root". */
-async function startServer(): Promise<AsyncDisposable & { readonly address: string }> {
-  const ending = new AbortController()
-  const ready = Promise.withResolvers<string>()
-  let printed = ''
-  const argv = ['-dev', '-dev-no-store-token', '-dev-root-token-id=root', '-dev-listen-address=127.0.0.1:0']
-  const ended = command.run(argv, {
-    stdout: text => {
-      printed += String(text)
-      const address = /Api Address: (\S+)/.exec(printed)?.[1]
-      if (address !== undefined && printed.includes('server started')) ready.resolve(address)
-    },
-    stderr: () => undefined,
-    stdin: new PassThrough(),
-    isInputTerminal: false,
-    isOutputTerminal: false,
-    env: {},
-    cwd: '/',
-    calledAs: 'coffer',
-    world: systemWorld(silentLog, ending.signal),
-  })
-  const address = await Promise.race([ready.promise, ended.then(code => assert.fail(`ended with ${code}: ${printed}`))])
-  return {
-    address,
-    async [Symbol.asyncDispose]() {
-      ending.abort()
-      assert.equal(await ended, 0)
-    },
-  }
-}
-
-test('userpass: from auth enable to a login by the CLI, with a server that has its compute pool', async () => {
-  await using server = await startServer()
-  const cli = async (token: string, name: string, ...argv: string[]): Promise<Run> =>
+/** A command of the CLI with this token; empty: without one. */
+const cliAt =
+  (address: string) =>
+  (token: string, name: string, ...argv: string[]): Promise<Run> =>
     runCommand(cliCommand(name), argv, {
-      env: { VAULT_ADDR: server.address, HOME: '/nonexistent', ...(token !== '' && { VAULT_TOKEN: token }) },
+      env: { VAULT_ADDR: address, HOME: '/nonexistent', ...(token !== '' && { VAULT_TOKEN: token }) },
       world: systemWorld(silentLog, AbortSignal.timeout(60_000)),
     })
+
+test('userpass: from auth enable to a login by the CLI, with a server that has its compute pool', async () => {
+  await using server = await startDev()
+  const cli = cliAt(server.address)
   const enabled = await cli('root', 'auth', 'enable', 'userpass')
   assert.deepEqual([enabled.code, enabled.stdout], [0, 'Success! Enabled userpass auth method at: userpass/\n'])
   const written = await cli('root', 'write', 'auth/userpass/users/bob', 'password=s3cret', 'token_policies=dev')
@@ -56,4 +29,23 @@ test('userpass: from auth enable to a login by the CLI, with a server that has i
   const wrong = await cli('', 'login', '-method=userpass', '-token-only', 'username=bob', 'password=guess')
   assert.equal(wrong.code, 2)
   assert.match(wrong.stderr, /invalid username or password/)
+})
+
+test('server: DISABLE_USER_LOCKOUT locks nobody out', async () => {
+  for (const [env, last] of [
+    [{}, 'permission denied'],
+    [{ VAULT_DISABLE_USER_LOCKOUT: 'true' }, 'invalid username or password'],
+    [{ VAULT_DISABLE_USER_LOCKOUT: 'true', COFFER_DISABLE_USER_LOCKOUT: '0' }, 'permission denied'],
+  ] as const) {
+    await using server = await startDev(env)
+    const cli = cliAt(server.address)
+    await cli('root', 'auth', 'enable', 'userpass')
+    await cli('root', 'write', 'auth/userpass/users/bob', 'password=s3cret')
+    let said = ''
+    for (let i = 0; i < 6; i++) {
+      const run = await cli('', 'login', '-method=userpass', '-token-only', 'username=bob', 'password=guess')
+      said = run.stderr
+    }
+    assert.ok(said.includes(last), said)
+  }
 })

@@ -443,6 +443,14 @@ test('kubernetes login: token_num_uses, token_no_default_policy and token_type a
   assert.deepEqual([auth['policies'], auth['num_uses'], auth['token_type']], [['app'], 2, 'service'])
 })
 
+test('kubernetes login: a role of batch tokens gives them, with the entity that its service tokens have', async () => {
+  await using house = await openLoginServer({ role: { token_type: 'batch', token_ttl: '10m' } })
+  const auth = authOf(await house.login('app', good))
+  assert.match(auth['client_token'] as string, /^hvb\./)
+  assert.deepEqual([auth['accessor'], auth['renewable'], auth['lease_duration']], ['', false, 600])
+  assert.match(auth['entity_id'] as string, /^[0-9a-f-]{36}$/)
+})
+
 test('kubernetes login: a root policy is never granted, however it is written', async () => {
   for (const policies of ['root', 'ROOT', ' Root ', ['app', 'root']]) {
     await using house = await openLoginServer({ role: { token_policies: policies } })

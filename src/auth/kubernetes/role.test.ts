@@ -134,10 +134,10 @@ for (const [rule, before, body, text] of [
   ],
   ['uses below none', null, { ...bound, token_num_uses: -1 }, "'token_num_uses' cannot be negative"],
   [
-    'batch tokens',
+    'batch tokens with a period',
     null,
-    { ...bound, token_type: 'batch' },
-    `'token_type' "batch" is not supported: batch tokens are not there yet`,
+    { ...bound, token_type: 'batch', token_period: '1h' },
+    "'token_type' cannot be 'batch' or 'default_batch' when set to generate periodic tokens",
   ],
   ['an unknown type of token', null, { ...bound, token_type: 'x' }, `invalid 'token_type' value "x"`],
 ] as const) {

@@ -23,7 +23,9 @@ async function login(call: Call<Input<typeof fields>>, state: UserpassState): Pr
   // One text and one time for both: who may ask is told the reason.
   if (user === null || !isRight) {
     const reason = user === null ? `there is no user "${username}"` : `the password of "${username}" is another`
-    throw fault('request.invalid', 'invalid username or password', { reason })
+    throw fault(user === null ? 'credentials.unknown' : 'credentials.refused', 'invalid username or password', {
+      reason,
+    })
   }
   const { parameters } = user.stored
   requireBoundAddress(parameters, call.remoteAddress)
@@ -67,6 +69,10 @@ export const loginRow = row({
   path: 'login/:username',
   fields,
   foldCase: true,
+  alias: ({ input }) => ({ name: input.username, metadata: {} }),
   operations: { update: { access: 'login', summary: 'Log in with a name and a password.', handler: login } },
-  help: { synopsis: 'Log in with a name and a password.', description: 'Repeated refusals do not lock a user out.' },
+  help: {
+    synopsis: 'Log in with a name and a password.',
+    description: 'Who is refused too often in a row is locked out for a while.',
+  },
 })

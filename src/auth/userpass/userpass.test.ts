@@ -235,6 +235,16 @@ test('userpass: what the parameters say holds for the token', async () => {
   assert.equal((await server.ask('GET', 'auth/token/lookup-self', { token, address: '198.51.100.1' })).status, 403)
 })
 
+test('userpass: a batch token of a user is held to the addresses of the user', async () => {
+  await using server = await openUserpass()
+  await addUser(server, 'bob', { token_type: 'batch', token_bound_cidrs: '192.0.2.0/24' })
+  const { auth } = (await login(server, 'bob', 'secret', '192.0.2.9')).body as { auth: Auth }
+  assert.deepEqual([auth['token_type'], auth.accessor], ['batch', ''])
+  const from = async (address: string): Promise<number> =>
+    (await server.ask('GET', 'auth/token/lookup-self', { token: auth.client_token, address })).status
+  assert.deepEqual([await from('192.0.2.9'), await from('198.51.100.1')], [200, 403])
+})
+
 test('userpass: from outside of token_bound_cidrs the right password is refused with 403, a wrong one with 400', async () => {
   await using server = await openUserpass()
   await addUser(server, 'bob', { token_bound_cidrs: '10.0.0.0/8' })
@@ -398,6 +408,33 @@ test('userpass: when too many passwords wait, logins are told to try again', asy
   await using server = await openUserpass({ run })
   const answer = await login(server, 'bob')
   assert.deepEqual([answer.status, answer.errors], [429, ['too many passwords are being checked: try again']])
+})
+
+test('userpass: after five wrong passwords the right one is refused without being looked at, in any spelling', async () => {
+  const tasks: Task[] = []
+  await using server = await openUserpass(directCompute(tasks))
+  await addUser(server, 'bob')
+  for (const name of ['bob', 'Bob', 'BOB', 'boB', 'bob']) assert.equal((await login(server, name, 'guess')).status, 400)
+  const looks = tasks.length
+  await server.restart()
+  const answer = await login(server, 'bob')
+  assert.deepEqual([answer.status, answer.errors], [403, ['permission denied']])
+  assert.equal(tasks.length, looks)
+  const { accessor } = ((await server.ask('GET', 'sys/auth')).data as { [path: string]: { accessor: string } })[
+    'userpass/'
+  ]!
+  await server.ask('POST', `sys/locked-users/${accessor}/unlock/bob`)
+  assert.equal((await login(server, 'bob')).status, 200)
+})
+
+test('userpass: unknown names are refused as long as known ones once they were tried too often', async () => {
+  await using server = await openUserpass()
+  await addUser(server, 'bob')
+  for (const name of ['bob', 'nobody']) {
+    const seen: number[] = []
+    for (let i = 0; i < 7; i++) seen.push((await login(server, name, 'guess')).status)
+    assert.deepEqual(seen, [400, 400, 400, 400, 400, 403, 403], name)
+  }
 })
 
 test('userpass: a policy can let everyone change their own password and nothing else', async () => {

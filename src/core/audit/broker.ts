@@ -1,5 +1,6 @@
 import type { Clock } from '#ground/base/clock.ts'
 import type { Log } from '#ground/base/log.ts'
+import type { Metrics } from '#ground/base/metrics.ts'
 import { formatRfc3339Nano } from '#ground/text/time.ts'
 import type { FileDevice } from './file-device.ts'
 import type { AuditHasher } from './hash.ts'
@@ -26,6 +27,14 @@ export class AuditBlocked extends Error {
   override readonly name = 'AuditBlocked'
 }
 
+/** Under Vault's names: ms that a line takes to make, and how many no device took. */
+const auditMeters = (metrics: Metrics) => ({
+  request: metrics.summary('audit.log_request'),
+  response: metrics.summary('audit.log_response'),
+  requestFailure: metrics.counter('audit.log_request_failure'),
+  responseFailure: metrics.counter('audit.log_response_failure'),
+})
+
 /**
  * All enabled devices. Lines are collected and reach the kernel at `flush`; at least one device has to take them, the
  * failures of the others are only logged. Without any device nothing is audited and nothing blocked.
@@ -35,11 +44,15 @@ export class AuditBroker {
   readonly #clock: Clock
   readonly #log: Log
   #devices: readonly OpenDevice[] = []
-  #dirty = false
+  readonly #meters: ReturnType<typeof auditMeters>
+  /** Lines that haven't reached the kernel. */
+  #requests = 0
+  #responses = 0
 
-  constructor(world: { clock: Clock; log: Log }) {
+  constructor(world: { clock: Clock; log: Log }, metrics: Metrics) {
     this.#clock = world.clock
     this.#log = world.log
+    this.#meters = auditMeters(metrics)
   }
 
   get devices(): readonly OpenDevice[] {
@@ -59,23 +72,27 @@ export class AuditBroker {
   request(subject: AuditSubject, failure: AuditFailure | null): AuditTrail {
     const devices = this.#devices
     if (devices.length === 0) return { subject, shared: [], devices }
+    const began = this.#clock.monotonic()
     const time = formatRfc3339Nano(this.#clock.now())
     const shared = devices.map(device => device.lines.shared(subject))
     for (let i = 0; i < devices.length; i++) {
       devices[i]!.sink.append(devices[i]!.lines.request(time, shared[i]!, failure))
     }
-    this.#dirty = true
+    this.#requests++
+    this.#meters.request.add(this.#clock.monotonic() - began)
     return { subject, shared, devices }
   }
 
   response(trail: AuditTrail, reply: AuditedReply | null, failure: AuditFailure | null): void {
     const { subject, shared, devices } = trail
     if (devices.length === 0) return
+    const began = this.#clock.monotonic()
     const time = formatRfc3339Nano(this.#clock.now())
     for (let i = 0; i < devices.length; i++) {
       devices[i]!.sink.append(devices[i]!.lines.response(time, shared[i]!, subject, reply, failure))
     }
-    this.#dirty = true
+    this.#responses++
+    this.#meters.response.add(this.#clock.monotonic() - began)
   }
 
   /**
@@ -83,8 +100,11 @@ export class AuditBroker {
    * @throws AuditBlocked when no device took the lines.
    */
   flush(): void {
-    if (!this.#dirty) return
-    this.#dirty = false
+    const requests = this.#requests
+    const responses = this.#responses
+    if (requests === 0 && responses === 0) return
+    this.#requests = 0
+    this.#responses = 0
     let taken = 0
     let last: unknown
     for (const device of this.#devices) {
@@ -96,8 +116,10 @@ export class AuditBroker {
         this.#log.error('audit device failed to write', { device: device.path, error })
       }
     }
-    if (taken === 0 && this.#devices.length > 0)
-      throw new AuditBlocked('no audit device took the entry', { cause: last })
+    if (taken > 0 || this.#devices.length === 0) return
+    if (requests > 0) this.#meters.requestFailure.add(requests)
+    if (responses > 0) this.#meters.responseFailure.add(responses)
+    throw new AuditBlocked('no audit device took the entry', { cause: last })
   }
 
   /** SIGHUP. */

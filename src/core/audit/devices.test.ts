@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { Metrics } from '#ground/base/metrics.ts'
 import { simWorld } from '#ground/base/world.ts'
 import { createBarrier } from '#core/barrier/barrier.ts'
 import { Keeper } from '#core/storage/keeper.ts'
@@ -22,13 +23,14 @@ async function newDevices() {
       barrier,
       fence,
       world,
+      metrics: new Metrics(world.clock),
       cacheBytes: 1 << 20,
       beforeCommit: () => undefined,
       onFailed: error => {
         throw error
       },
     })
-    const broker = new AuditBroker(world)
+    const broker = new AuditBroker(world, new Metrics(world.clock))
     const devices = new AuditDevices({ keeper, broker, world, prefix: 'root/', directory })
     await devices.load()
     return devices

@@ -1,4 +1,5 @@
 import { canonicalJson, isJsonObject, type Json, renderJsonString } from '#ground/text/json.ts'
+import type { WrapInfo } from '#protocol/envelope.ts'
 import type { Verdict } from '#protocol/verdict.ts'
 import type { AuditHasher } from './hash.ts'
 import type { AuditedMount } from '#core/mounts/audited.ts'
@@ -87,6 +88,7 @@ export class LineWriter {
     if (reply.leaseId !== '') out += `,"secret":{"lease_id":${quoted(reply.leaseId)}}`
     if (reply.data !== null) out += `,"data":${this.#replyData(subject, reply)}`
     if (reply.warnings.length > 0) out += `,"warnings":${texts(reply.warnings)}`
+    if (reply.wrapInfo !== null) out += `,"wrap_info":${this.#wrapInfo(reply.wrapInfo)}`
     return `{${out.slice(1)}}`
   }
 
@@ -103,8 +105,10 @@ export class LineWriter {
     const kept = this.#tokens.get(token)
     if (kept !== undefined) return kept
     const hashed = quoted(this.#hasher.text(token.token))
-    const accessor = quoted(this.#options.hmacAccessor ? this.#hasher.text(token.accessor) : token.accessor)
-    let head = `{"client_token":${hashed},"accessor":${accessor},"display_name":${quoted(token.displayName)}`
+    // A batch token has none, and what is empty is left out.
+    const accessor = (name: string): string =>
+      token.accessor === '' ? '' : `,"${name}":${this.#accessor(token.accessor)}`
+    let head = `{"client_token":${hashed}${accessor('accessor')},"display_name":${quoted(token.displayName)}`
     head += `,"policies":${texts(token.policies)},"token_policies":${texts(token.tokenPolicies)}`
     if (token.identityPolicies.length > 0) head += `,"identity_policies":${texts(token.identityPolicies)}`
     let tail = ''
@@ -114,15 +118,28 @@ export class LineWriter {
     if (token.entityId !== '') tail += `,"entity_id":"${token.entityId}"`
     tail += `,"token_type":"${token.type}"`
     if (token.ttl > 0) tail += `,"token_ttl":${token.ttl}`
-    tail += `,"token_issue_time":"${token.issueTime}"}`
+    if (token.issueTime !== '') tail += `,"token_issue_time":"${token.issueTime}"`
+    tail += '}'
     const made = {
       head,
       tail,
-      request: `,"client_token":${hashed},"client_token_accessor":${accessor}`,
+      request: `,"client_token":${hashed}${accessor('client_token_accessor')}`,
       clientId: token.entityId === '' ? '' : `,"client_id":"${token.entityId}"`,
     }
     this.#tokens.set(token, made)
     return made
+  }
+
+  #wrapInfo(info: WrapInfo): string {
+    const token = quoted(this.#hasher.text(info.token.reveal('hashed for the audit')))
+    let out = `{"ttl":${info.ttl},"token":${token},"accessor":${this.#accessor(info.accessor)}`
+    out += `,"creation_time":"${info.creationTime}","creation_path":${quoted(info.creationPath)}`
+    if (info.wrappedAccessor !== '') out += `,"wrapped_accessor":${this.#accessor(info.wrappedAccessor)}`
+    return `${out}}`
+  }
+
+  #accessor(accessor: string): string {
+    return quoted(this.#options.hmacAccessor ? this.#hasher.text(accessor) : accessor)
   }
 
   #mount(mount: AuditedMount): { request: string; response: string } {

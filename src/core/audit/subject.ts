@@ -1,4 +1,5 @@
 import type { Json } from '#ground/text/json.ts'
+import type { WrapInfo } from '#protocol/envelope.ts'
 import type { Verdict } from '#protocol/verdict.ts'
 import type { AuditedMount } from '#core/mounts/audited.ts'
 import type { AuditedToken } from '#core/tokens/audited.ts'
@@ -28,6 +29,8 @@ export type AuditedReply = {
   readonly leaseId: string
   /** The token that a login or creation made. */
   readonly auth: AuditedToken | null
+  /** Where it was put away, when the client got only that. */
+  readonly wrapInfo: WrapInfo | null
   /** Same object, same text: the hashed data is kept beside it. */
   readonly memo: object | null
 }

@@ -311,7 +311,11 @@ test('cubbyhole: batch tokens have none; writes are refused before the policy is
   const live = (await server.house.tokens.find(server.rootToken))!
   const batch = { ...live, caller: { ...live.caller, tokenType: 'batch' as const } }
   const refuse = (): never => assert.fail('nothing is looked at')
-  const engine = cubbyholeEngine({ cubbyholes: { of: refuse, write: refuse }, callerOf: () => batch })
+  const engine = cubbyholeEngine({
+    cubbyholes: { of: refuse, write: refuse },
+    wrappings: { answerOf: refuse },
+    callerOf: () => batch,
+  })
   const row = engine.rows[0]!
   const state = await engine.open(undefined as never)
   const call = { input: { path: 'a', after: '', limit: 0 }, body: { x: '1' } } as unknown as Call<never>

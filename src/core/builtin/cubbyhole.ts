@@ -9,12 +9,14 @@ import { empty, missing, type Reply } from '#backend/reply.ts'
 import { drop, type Key, put } from '#backend/storage.ts'
 import { type Cubbyholes, type Kept, keptCodec } from '#core/tokens/cubbyholes.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
+import type { Wrappings } from '#core/tokens/wrapping.ts'
 import { fault, invalidTokenText } from '#protocol/fault.ts'
 import { builtinVersion } from '#protocol/version.ts'
 
 /** What `cubbyhole/` works on. */
 export type CubbyholeState = {
   readonly cubbyholes: Pick<Cubbyholes, 'of' | 'write'>
+  readonly wrappings: Pick<Wrappings, 'answerOf'>
   /** The caller's token, which a call doesn't carry; null without one. */
   callerOf(call: Call): LiveToken | null
 }
@@ -42,8 +44,20 @@ function keptAt(call: CubbyholeCall, state: CubbyholeState): Maybe<Kept | null> 
 }
 
 function read(call: CubbyholeCall, state: CubbyholeState): Maybe<Reply> {
+  const live = state.callerOf(call)
+  if (live?.entry.wraps && call.input.path === 'response') return readWrapped(live, state)
   const kept = keptAt(call, state)
   return kept instanceof Promise ? kept.then(shown) : shown(kept)
+}
+
+/** How clients unwrapped before there was a path for it. @source openbao vault/logical_cubbyhole.go: the text */
+async function readWrapped(live: LiveToken, state: CubbyholeState): Promise<Reply> {
+  const answer = await state.wrappings.answerOf(live.key)
+  if (answer === null) return missing
+  const warning =
+    "Reading from 'cubbyhole/response' is deprecated. Please use sys/wrapping/unwrap to unwrap responses, as it provides additional security checks and other benefits."
+  // Without the line feed that ends it on the wire.
+  return { kind: 'data', data: { response: answer.body.replace(/\n$/, '') }, warnings: [warning] }
 }
 
 const shown = (kept: Kept | null): Reply =>

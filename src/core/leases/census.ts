@@ -1,4 +1,6 @@
-/** A lease, or a token that ends by itself, as counts see it. */
+import type { Due } from './due-lane.ts'
+
+/** A lease, or a service token, as counts see it. */
 export type Counted = {
   readonly kind: 'lease' | 'token'
   /** Unique in its kind; in the order of bytes it is the order of the store's pages. */
@@ -7,6 +9,10 @@ export type Counted = {
   readonly path: string
   /** The role that it was made under. */
   readonly role: string | null
+  /** A token that doesn't end by itself: lease counts leave it out. */
+  readonly isEndless?: true
+  /** Its line of the index of due times; absent where nobody asks for it. */
+  readonly due?: Due
 }
 
 /** Who counts leases and tokens while they come and go. */

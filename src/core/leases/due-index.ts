@@ -2,6 +2,7 @@ import { type Instant, instant } from '#ground/base/clock.ts'
 import type { World } from '#ground/base/world.ts'
 import type { Codec } from '#backend/storage.ts'
 import type { Keeper, KeeperWrite } from '#core/storage/keeper.ts'
+import { rangeBelow } from '#stores/keys.ts'
 import { type Due, type DueHandler, DueLane, type LaneWork } from './due-lane.ts'
 
 const nothing: Codec<unknown> = { prefix: '', encode: () => new Uint8Array(0), decode: () => true }
@@ -36,11 +37,11 @@ export class DueIndex {
 
   /** The write that puts it into the index; for the commit of what it belongs to. Call `expect` once that is durable. */
   entry(due: Due): KeeperWrite {
-    return { key: this.#key(due), codec: nothing, entry: true, uncached: true }
+    return { key: this.key(due), codec: nothing, entry: true, uncached: true }
   }
 
   remove(due: Due): KeeperWrite {
-    return { key: this.#key(due), codec: nothing, entry: null, uncached: true }
+    return { key: this.key(due), codec: nothing, entry: null, uncached: true }
   }
 
   /** Something of the lane is due at `at`: its timer is set earlier if need be. */
@@ -58,6 +59,17 @@ export class DueIndex {
       if (!page.more) return
       after = page.names.at(-1)
     }
+  }
+
+  /** All there is, by lane and time, a page at a time; `last` null: nothing follows. */
+  async scan(
+    after: string | undefined,
+    limit: number,
+  ): Promise<{ readonly due: readonly Due[]; readonly last: string | null; readonly more: boolean }> {
+    const paging = { ...(after !== undefined && { after }), limit }
+    const { keys, more } = await this.#keeper.scanKeys(rangeBelow(this.#prefix), paging)
+    const due = keys.map(key => this.#parse(key.slice(this.#prefix.length, key.indexOf('/', this.#prefix.length)), key))
+    return { due, last: keys.at(-1) ?? null, more }
   }
 
   async stop(): Promise<void> {
@@ -89,7 +101,8 @@ export class DueIndex {
     return lane
   }
 
-  #key({ at, lane, id }: Due): string {
+  /** Where it stands; the order of these is that of `scan`. */
+  key({ at, lane, id }: Due): string {
     return `${this.#prefix}${lane}/${pad(at)}/${id}`
   }
 

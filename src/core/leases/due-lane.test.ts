@@ -12,13 +12,14 @@ function open(ids: readonly string[], handler: DueHandler, width = 4) {
   const world = simWorld({ seed: 1 })
   const keys = new Set<string>()
   const keyOf = ({ at, id }: Due): string => `due/x/${String(at).padStart(15, '0')}/${id}`
-  const read = { keys: 0 }
+  const read = { keys: 0, failAt: Number.POSITIVE_INFINITY, calls: 0 }
   const stopping = new AbortController()
   const keeper = {
     scanKeys: (
       { from, to }: { from: string; to: string },
       { after = '', limit }: { after?: string; limit: number },
     ) => {
+      if (++read.calls === read.failAt) throw new Error('the store is away')
       const found = [...keys].filter(key => key >= from && key < to && key > after).toSorted()
       read.keys += Math.min(found.length, limit)
       return { keys: found.slice(0, limit), more: found.length > limit }
@@ -93,4 +94,25 @@ test('due lane: what comes due while another hangs is worked on beside it', asyn
   await world.clock.advance(10)
   assert.deepEqual(done, ['one', 'two'])
   stopping.abort()
+})
+
+test('due lane: a page that can not be read ends no work that is under way, and is read again', async () => {
+  const handled: string[] = []
+  let atWork = 0
+  const ids = Array.from({ length: 600 }, (_, index) => `id-${index}`)
+  const { world, keys, read } = open(ids, async ({ id }) => {
+    atWork++
+    await new Promise(resolve => setImmediate(resolve))
+    atWork--
+    handled.push(id)
+    return []
+  })
+  read.failAt = 2
+  await world.clock.advance(1)
+  while (handled.length < 256) await new Promise(resolve => setImmediate(resolve))
+  await new Promise(resolve => setImmediate(resolve))
+  assert.deepEqual([handled.length, atWork], [256, 0])
+  await world.clock.advance(10_000)
+  while (keys.size > 0) await new Promise(resolve => setImmediate(resolve))
+  assert.deepEqual([handled.length, new Set(handled).size], [600, 600], 'each once')
 })

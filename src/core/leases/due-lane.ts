@@ -98,29 +98,44 @@ export class DueLane {
       })
   }
 
-  // `width` are at work, and the next is handed out as one ends, so that one that hangs costs its place only. Nothing is read
+  // `width` are at work, and each takes the next as it ends, so that one that hangs costs its place only. Nothing is read
   // that isn't due, but for one look at what comes next.
   async #pass(): Promise<void> {
     const { keeper, world, signal, prefix, width, parse, keyAt } = this.#work
     const now = world.clock.now()
     const { to } = rangeBelow(prefix)
     const isDue = { from: prefix, to: keyAt(instant(now + 1)) }
-    const busy = new Set<Promise<void>>()
-    let after: string | undefined
-    for (;;) {
-      const page = await keeper.scanKeys(isDue, { ...(after !== undefined && { after }), limit: pageSize })
-      for (const key of page.keys) {
-        if (busy.size >= width) await Promise.race(busy)
-        if (signal.aborted) break
-        const one: Promise<void> = this.#one(parse(key)).finally(() => busy.delete(one))
-        busy.add(one)
-      }
-      after = page.keys.at(-1)
-      if (!page.more || signal.aborted) break
+    const read = (after: string | undefined) =>
+      keeper.scanKeys(isDue, { ...(after !== undefined && { after }), limit: pageSize })
+    let page = await read(undefined)
+    let taken = 0
+    let reading: Promise<void> | null = null
+    const more = async (): Promise<void> => {
+      page = await read(page.keys.at(-1))
+      taken = 0
+      reading = null
     }
-    const next = await keeper.scanKeys({ from: isDue.to, to }, { limit: 1 })
-    if (next.keys.length > 0) this.arm(parse(next.keys[0]!).at)
-    await Promise.all(busy)
+    const work = async (): Promise<void> => {
+      while (!signal.aborted) {
+        const key = page.keys[taken]
+        if (key !== undefined) {
+          taken++
+          await this.#one(parse(key))
+        } else if (page.more) await (reading ??= more())
+        else return
+      }
+    }
+    const crew = Array.from({ length: Math.min(width, page.keys.length) }, work)
+    const done = Promise.allSettled(crew)
+    try {
+      // The first that finds nothing left says so: one that hangs doesn't keep what comes next from being seen.
+      if (crew.length > 0) await Promise.race(crew)
+      const next = await keeper.scanKeys({ from: isDue.to, to }, { limit: 1 })
+      if (next.keys.length > 0) this.arm(parse(next.keys[0]!).at)
+    } finally {
+      await done
+    }
+    for (const end of await done) if (end.status === 'rejected') throw end.reason
   }
 
   async #one(due: Due): Promise<void> {

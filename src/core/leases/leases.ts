@@ -1,4 +1,5 @@
 import { type Instant, instant, type Seconds, seconds } from '#ground/base/clock.ts'
+import { timed } from '#ground/base/metrics.ts'
 import type { World } from '#ground/base/world.ts'
 import type { Json } from '#ground/text/json.ts'
 import type { Granted, TokenKey } from '#backend/engine.ts'
@@ -7,14 +8,16 @@ import type { Mount } from '#core/mounts/mount.ts'
 import type { SystemTtls } from '#core/mounts/mounts.ts'
 import type { Keeper, KeeperWrite } from '#core/storage/keeper.ts'
 import { Fault, fault } from '#protocol/fault.ts'
-import { rangeBelow } from '#stores/keys.ts'
 import type { Census, Counted } from './census.ts'
 import type { DueIndex } from './due-index.ts'
 import type { Due } from './due-lane.ts'
 import type { EffectRoom } from './effects.ts'
-import { irrevocableCodec, type LeaseEntry, leaseCodec, ownedCodec, type RevokeResult } from './entry.ts'
+import type { LeaseMeters } from './meters.ts'
+import { countedLease, leafCharacters, type LeaseEntry, type RevokeResult } from './entry.ts'
+import { leaseDue, LeaseShelf } from './shelf.ts'
 import { sweep } from './sweep.ts'
 import { calculateTtl } from './ttl.ts'
+import { asked } from './asked.ts'
 
 export type LeasesOptions = {
   keeper: Keeper
@@ -28,13 +31,21 @@ export type LeasesOptions = {
   /** Adds writes to the token's life: false when it is dead, and nothing was written. */
   attach: (token: TokenKey, writes: readonly KeeperWrite[]) => Promise<boolean>
   census: Census
+  /** Something durable happened to a lease; `revoke`: it is gone, for whatever reason. */
+  onChange: (what: LeaseChange, lease: LeaseEntry) => void
+  meters: LeaseMeters
+  /** One more can't be revoked, or one less. */
+  onIrrevocable: (by: 1 | -1) => void
 }
+
+export type LeaseChange = 'issue' | 'renew' | 'revoke' | 'irrevocable'
 
 /** Who a lease belongs to. */
 export type LeaseOwner = {
-  /** null: a token that is kept nowhere; the lease can't outlive it. */
-  readonly token: TokenKey | null
-  readonly expiresAt: Instant | null
+  /** The service token that it ends with: the one that asked, or the parent of a batch token. null: no such parent. */
+  readonly token: { readonly key: TokenKey; readonly accessor: string } | null
+  /** The end of a batch token, which the lease can't outlive; null for service tokens. */
+  readonly until: Instant | null
 }
 
 export type LeaseAsk = {
@@ -47,7 +58,6 @@ export type LeaseAsk = {
 
 export type LeaseGranted = { readonly entry: LeaseEntry; readonly warnings: readonly string[] }
 
-const leaseDue = 'lease'
 const endedDue = 'ended'
 /** Revocations at once, per mount: one dead system starves nobody. */
 const width = 16
@@ -66,12 +76,18 @@ const pageSize = 100
  */
 export class Leases {
   readonly #options: LeasesOptions
+  readonly #shelf: LeaseShelf
   #tidying = false
 
   constructor(options: LeasesOptions) {
     this.#options = options
+    this.#shelf = new LeaseShelf(options.keeper, options.due, options.prefix)
     options.due.handle(leaseDue, width, (due, signal) => this.#onDue(due, signal))
     options.due.handle(endedDue, width, due => this.#onEnded(due))
+  }
+
+  get meters(): LeaseMeters {
+    return this.#options.meters
   }
 
   /**
@@ -79,8 +95,11 @@ export class Leases {
    * @throws Fault when the token died meanwhile; what the engine intended is undone then.
    */
   async register(ask: LeaseAsk): Promise<LeaseGranted> {
+    const { world, meters } = this.#options
     try {
-      return await this.#register(ask)
+      const granted = await timed(world.clock, meters.register, () => this.#register(ask))
+      meters.created(ask.mount.entry.type, ask.mount.path, granted.entry.ttl)
+      return granted
     } catch (error) {
       const { settles } = ask.secret
       if (settles !== undefined) await this.#options.effects.abandon(ask.mount.entry.accessor, settles)
@@ -98,19 +117,21 @@ export class Leases {
     })
     const kind = mount.engine.leases?.[secret.secretType]
     if (kind === undefined) throw new Error(`engine ${mount.entry.type} has no secrets of type ${secret.secretType}`)
-    const bound = owner.token === null ? (owner.expiresAt ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
-    const leaf = world.entropy.base62(24)
+    const { token, until } = owner
+    const expiresAt = this.#end(grant.ttl, until)
+    const leaf = world.entropy.base62(leafCharacters)
     const entry: LeaseEntry = {
       id: `${path}/${leaf}`,
       mount: mount.entry.accessor,
       secretType: secret.secretType,
       internal: secret.internal,
-      token: owner.token,
+      token: token?.key ?? null,
       role,
       issuedAt: now,
-      expiresAt: instant(Math.min(now + grant.ttl * 1000, bound)),
+      expiresAt,
+      ...(until !== null && { until }),
       renewedAt: null,
-      ttl: seconds((Math.min(now + grant.ttl * 1000, bound) - now) / 1000),
+      ttl: secondsUntil(expiresAt, now),
       maxTtl: secret.maxTtl,
       renewable: secret.renewable && kind.renew !== undefined,
       attempts: 0,
@@ -118,55 +139,58 @@ export class Leases {
     }
     const settled = secret.settles === undefined ? {} : { settles: secret.settles }
     const log = effects.of(entry.mount)
-    const writes = [this.#write(entry), due.entry(this.#due(entry, entry.expiresAt)), ...log.writes(settled)]
-    const { token } = owner
-    const isMade = await census.during(countedLease(entry.id, role), 1, () =>
+    const writes = [...this.#shelf.writes(entry), ...log.writes(settled)]
+    const isMade = await census.during(this.#counted(entry), 1, () =>
       token === null
         ? keeper.commit(writes).then(() => true)
-        : attach(token, [...writes, this.#owned(token, entry.id, true)]),
+        : attach(token.key, [
+            ...writes,
+            this.#shelf.ownedWrite(token.key, entry.id, { id: entry.id, accessor: token.accessor }),
+          ]),
     )
     if (!isMade) {
       throw fault('token.invalid', 'permission denied', { reason: 'the token ended while the secret was made' })
     }
     log.written(settled)
-    due.expect(this.#lane(entry), entry.expiresAt)
+    due.expect(this.#shelf.due(entry, entry.expiresAt).lane, entry.expiresAt)
+    this.#options.onChange('issue', entry)
     return { entry, warnings: grant.warnings }
   }
 
   /** @returns the lease, also when it is past its end and not yet revoked. */
-  async get(id: string): Promise<LeaseEntry | null> {
-    if (!isLeaseId(id)) return null
-    return (await this.#options.keeper.get(this.#at(id), leaseCodec)) as LeaseEntry | null
+  get(id: string): Promise<LeaseEntry | null> {
+    return this.#shelf.get(id)
+  }
+
+  /** As `get`, for who wants to see how long it lives. */
+  times(id: string): Promise<LeaseEntry | null> {
+    const { world, meters } = this.#options
+    return timed(world.clock, meters.fetchTimes, () => this.get(id))
   }
 
   /** One level of ids below a prefix that ends in `/` or is empty; folders end in `/`. */
-  async list(prefix: string, paging: { after?: string; limit: number }) {
-    return this.#options.keeper.list(this.#options.prefix + leaseCodec.prefix + prefix, paging)
+  list(prefix: string, paging: { after?: string; limit: number }) {
+    return this.#shelf.list(prefix, paging)
   }
 
   /** Ids in order, all below a prefix that ends in `/`. */
-  async below(prefix: string, after: string | undefined, limit: number): Promise<readonly string[]> {
-    const folder = `${this.#options.prefix}${leaseCodec.prefix}`
-    const page = await this.#options.keeper.scanKeys(rangeBelow(folder + prefix), {
-      ...(after !== undefined && { after: folder + after }),
-      limit,
-    })
-    return page.keys.map(key => key.slice(folder.length))
+  below(prefix: string, after: string | undefined, limit: number): Promise<readonly string[]> {
+    return this.#shelf.below(prefix, after, limit)
   }
 
   /** Leases that ended and can't be revoked, by id. */
-  async irrevocable(after: string | undefined, limit: number): Promise<readonly string[]> {
-    const folder = `${this.#options.prefix}${irrevocableCodec.prefix}`
-    const page = await this.#options.keeper.scanKeys(rangeBelow(folder), {
-      ...(after !== undefined && { after: folder + after }),
-      limit,
-    })
-    return page.keys.map(key => key.slice(folder.length))
+  irrevocable(after: string | undefined, limit: number): Promise<readonly string[]> {
+    return this.#shelf.irrevocable(after, limit)
   }
 
   /** @throws Fault with Vault's texts. */
-  async renew(id: string, increment: Seconds, signal: AbortSignal): Promise<LeaseGranted> {
-    const { keeper, world, mountOf } = this.#options
+  renew(id: string, increment: Seconds, signal: AbortSignal): Promise<LeaseGranted> {
+    const { world, meters } = this.#options
+    return timed(world.clock, meters.renew, () => this.#renew(id, increment, signal))
+  }
+
+  async #renew(id: string, increment: Seconds, signal: AbortSignal): Promise<LeaseGranted> {
+    const { world, mountOf } = this.#options
     const entry = await this.get(id)
     if (entry === null) throw fault('request.invalid', 'lease not found')
     if (entry.error !== null)
@@ -176,24 +200,27 @@ export class Leases {
     const kind = mount?.engine.leases?.[entry.secretType]
     if (!entry.renewable || mount === null || kind?.renew === undefined)
       throw fault('request.invalid', 'lease is not renewable')
-    const granted = await this.#asked(signal, within => kind.renew!(this.#held(entry, increment, within), mount.state))
+    const granted = await asked(world.clock, signal, engineMsMax, within =>
+      kind.renew!(this.#held(entry, increment, within), mount.state),
+    )
     const grant = this.#grant(mount, { increment, granted, issuedAt: entry.issuedAt })
     const now = world.clock.now()
-    const expiresAt = instant(now + grant.ttl * 1000)
-    const next = await keeper.update<LeaseEntry | null>(this.#at(id), leaseCodec, current => {
-      const kept = current as LeaseEntry | null
+    const expiresAt = this.#end(grant.ttl, entry.until ?? null)
+    const ttl = secondsUntil(expiresAt, now)
+    const next = await this.#shelf.update<LeaseEntry | null>(id, kept => {
       // Revoked while the engine was asked.
       if (kept === null || kept.expiresAt <= now) return { result: null }
-      const renewed: LeaseEntry = { ...kept, expiresAt, ttl: grant.ttl, renewedAt: now }
+      const renewed: LeaseEntry = { ...kept, expiresAt, ttl, renewedAt: now }
       const isEarlier = expiresAt < kept.expiresAt
       return {
         entry: renewed,
-        ...(isEarlier && { also: [this.#options.due.entry(this.#due(kept, expiresAt))] }),
+        ...(isEarlier && { also: [this.#options.due.entry(this.#shelf.due(kept, expiresAt))] }),
         result: renewed,
       }
     })
     if (next === null) throw fault('request.invalid', 'lease not found')
-    this.#options.due.expect(this.#lane(next), expiresAt)
+    this.#options.due.expect(this.#shelf.due(next, expiresAt).lane, expiresAt)
+    this.#options.onChange('renew', next)
     return { entry: next, warnings: [...(granted.warnings ?? []), ...grant.warnings] }
   }
 
@@ -215,15 +242,14 @@ export class Leases {
 
   /** Its time ends now, durably; revocation follows by itself. */
   async expire(id: string): Promise<void> {
-    const { keeper, world, due } = this.#options
+    const { world, due } = this.#options
     const at = world.clock.now()
-    const ended = await keeper.update<LeaseEntry | null>(this.#at(id), leaseCodec, current => {
-      const entry = current as LeaseEntry | null
+    const ended = await this.#shelf.update<LeaseEntry | null>(id, entry => {
       if (entry === null || entry.expiresAt <= at) return { result: entry }
       const next = { ...entry, expiresAt: at }
-      return { entry: next, also: [due.entry(this.#due(entry, at))], result: next }
+      return { entry: next, also: [due.entry(this.#shelf.due(entry, at))], result: next }
     })
-    if (ended !== null) due.expect(this.#lane(ended), at)
+    if (ended !== null) due.expect(this.#shelf.due(ended, at).lane, at)
   }
 
   /** Before a mount goes: all its leases end. @throws Fault when one can't be revoked; the mount stays, then. */
@@ -271,26 +297,28 @@ export class Leases {
   }
 
   /** For the commit that ends a token which has leases: they end soon after, whatever happens. Then call `tokenEnded`. */
-  ending(token: TokenKey): readonly KeeperWrite[] {
-    return [this.#options.due.entry({ lane: endedDue, id: token, at: this.#options.world.clock.now() })]
+  ending(token: TokenKey, accessor: string): readonly KeeperWrite[] {
+    return [
+      this.#options.due.entry({ lane: endedDue, id: `${token}/${accessor}`, at: this.#options.world.clock.now() }),
+    ]
   }
 
   tokenEnded(): void {
     this.#options.due.expect(endedDue, this.#options.world.clock.now())
   }
 
-  async #onEnded({ id: token }: Due): Promise<readonly KeeperWrite[]> {
-    const { keeper } = this.#options
-    const folder = `${this.#options.prefix}${ownedCodec.prefix}${token}/`
-    let after: string | undefined
-    for (;;) {
-      const page = await keeper.list(folder, { ...(after !== undefined && { after }), limit: pageSize })
-      for (const name of page.names) {
-        const owned = (await keeper.get(folder + name, ownedCodec)) as { id: string } | null
-        if (owned !== null) await this.expire(owned.id)
-      }
-      if (!page.more) return []
-      after = page.names.at(-1)
+  #onEnded({ id }: Due): Promise<readonly KeeperWrite[]> {
+    const { world, meters } = this.#options
+    return timed(world.clock, meters.revokeByToken, () => this.#expireOf(id))
+  }
+
+  async #expireOf(id: string): Promise<readonly KeeperWrite[]> {
+    const [token = '', accessor] = id.split('/')
+    for (let after: string | undefined; ; ) {
+      const page = await this.#shelf.owned(token, after, pageSize)
+      for (const owned of page.entries) if ((owned.accessor ?? accessor) === accessor) await this.expire(owned.id)
+      if (page.next === undefined) return []
+      after = page.next
     }
   }
 
@@ -300,14 +328,22 @@ export class Leases {
     // Renewed since: it is due again at its new end.
     if (entry.expiresAt > this.#options.world.clock.now() && entry.error === null) {
       this.#options.due.expect(due.lane, entry.expiresAt)
-      return [this.#options.due.entry(this.#due(entry, entry.expiresAt))]
+      return [this.#options.due.entry(this.#shelf.due(entry, entry.expiresAt))]
     }
-    await this.#attempt(entry, signal, { due })
+    const { world, meters } = this.#options
+    meters.expiration.inQueue.add(Math.max(0, world.clock.now() - due.at))
+    const { kind } = await this.#attempt(entry, signal, { due })
+    meters.expiration[kind === 'revoked' ? 'ended' : 'failed'].add()
     return 'removed'
   }
 
-  /** @param due its line of the index, if it fell due: taken out with the outcome. */
-  async #attempt(
+  /** @param options `due`: its line of the index, if it fell due: taken out with the outcome. */
+  #attempt(entry: LeaseEntry, signal: AbortSignal, options: { due?: Due; engineMs?: number }): Promise<RevokeResult> {
+    const { world, meters } = this.#options
+    return timed(world.clock, meters.revoke, () => this.#revoke(entry, signal, options))
+  }
+
+  async #revoke(
     entry: LeaseEntry,
     signal: AbortSignal,
     { due, engineMs = engineMsMax }: { due?: Due; engineMs?: number },
@@ -317,7 +353,8 @@ export class Leases {
     try {
       if (mount === null) throw fault('path.unsupported', 'the mount that made it is not there')
       if (kind === undefined) throw fault('path.unsupported', `no secrets of type ${entry.secretType} any more`)
-      await this.#asked(signal, within => kind.revoke(this.#held(entry, seconds(0), within), mount.state), engineMs)
+      const ask = (within: AbortSignal) => kind.revoke(this.#held(entry, seconds(0), within), mount.state)
+      await asked(this.#options.world.clock, signal, engineMs, ask)
     } catch (error) {
       // This node ends, or who asked is gone: that says nothing of the lease.
       if (signal.aborted) throw error
@@ -328,7 +365,7 @@ export class Leases {
   }
 
   async #failed(entry: LeaseEntry, error: unknown, fallen?: Due): Promise<RevokeResult> {
-    const { keeper, world, due } = this.#options
+    const { world, due } = this.#options
     const text = (error instanceof Error ? error.message : String(error)).slice(0, errorCharactersMax)
     const isFinal = error instanceof Fault && (error.code === 'request.invalid' || error.code === 'path.unsupported')
     const attempts = entry.attempts + 1
@@ -342,15 +379,17 @@ export class Leases {
     const message = isIrrevocable ? 'a lease can not be revoked; it needs you' : 'a lease could not be revoked yet'
     world.log[isIrrevocable ? 'error' : 'warn'](message, { lease: entry.id, attempts, error: text })
     const retryAt = this.#retryAt(next)
-    const also = [due.entry(this.#due(next, retryAt))]
+    const also = [due.entry(this.#shelf.due(next, retryAt))]
     if (fallen !== undefined) also.push(due.remove(fallen))
-    if (isIrrevocable) also.push(this.#irrevocable(entry.id, true))
-    const isThere = await keeper.update<boolean>(this.#at(entry.id), leaseCodec, now =>
-      now === null ? { result: false } : { entry: next, also, result: true },
+    if (isIrrevocable) also.push(this.#shelf.irrevocableWrite(entry.id, true))
+    const before = await this.#shelf.update<LeaseEntry | null>(entry.id, now =>
+      now === null ? { result: null } : { entry: next, also, result: now },
     )
     // Another attempt did it meanwhile.
-    if (!isThere) return { kind: 'revoked' }
-    due.expect(this.#lane(entry), retryAt)
+    if (before === null) return { kind: 'revoked' }
+    if (isIrrevocable && before.error === null) this.#options.onIrrevocable(1)
+    due.expect(this.#shelf.due(entry, retryAt).lane, retryAt)
+    if (isIrrevocable && entry.error === null) this.#options.onChange('irrevocable', next)
     return { kind: isIrrevocable ? 'irrevocable' : 'failed', entry: next, error: text }
   }
 
@@ -359,18 +398,6 @@ export class Leases {
     const { clock, entropy } = this.#options.world
     const wait = error === null ? firstRetryMs * 2 ** (attempts - 1) : dayMs
     return instant(clock.now() + wait * (0.5 + entropy.fraction()))
-  }
-
-  async #asked<R>(signal: AbortSignal, ask: (signal: AbortSignal) => Promise<R>, ms = engineMsMax): Promise<R> {
-    signal.throwIfAborted()
-    const late = new AbortController()
-    using _timer = this.#options.world.clock.after(ms, () => late.abort(new Error(`no answer within ${ms / 1000} s`)))
-    const within = AbortSignal.any([signal, late.signal])
-    // An engine that doesn't heed the signal is waited for no longer than one that does.
-    const ended = new Promise<never>((_, reject) => {
-      within.addEventListener('abort', () => reject(within.reason), { once: true })
-    })
-    return await Promise.race([ask(within), ended])
   }
 
   #grant(mount: Mount, ask: { increment: Seconds; granted: Granted; issuedAt: Instant }) {
@@ -390,64 +417,33 @@ export class Leases {
     return grant
   }
 
+  #end(ttl: Seconds, until: Instant | null): Instant {
+    return instant(Math.min(this.#options.world.clock.now() + ttl * 1000, until ?? Number.POSITIVE_INFINITY))
+  }
+
   #held(entry: LeaseEntry, increment: Seconds, signal: AbortSignal) {
     const { secretType, internal, issuedAt, expiresAt } = entry
     return { leaseId: entry.id, secretType, internal: internal as Json, issuedAt, expiresAt, increment, signal }
   }
 
   /** One of several that try at once does it. */
-  async #remove({ id, role }: LeaseEntry, due?: Due): Promise<void> {
-    const { keeper, census } = this.#options
-    await census.during(countedLease(id, role), -1, () =>
-      keeper.update<boolean>(this.#at(id), leaseCodec, now =>
-        now === null ? { result: false } : { entry: null, also: this.#traces(now as LeaseEntry, due), result: true },
-      ),
+  async #remove(lease: LeaseEntry, due?: Due): Promise<void> {
+    const { census, onIrrevocable, onChange } = this.#options
+    let last = null as LeaseEntry | null
+    const isMine = await census.during(this.#counted(lease), -1, () =>
+      this.#shelf.update<boolean>(lease.id, now => {
+        last = now
+        return last === null ? { result: false } : { entry: null, also: this.#shelf.traces(last, due), result: true }
+      }),
     )
+    if (!isMine) return
+    if (last?.error != null) onIrrevocable(-1)
+    onChange('revoke', lease)
   }
 
-  #traces(entry: LeaseEntry, fallen?: Due): readonly KeeperWrite[] {
-    const { due } = this.#options
-    const writes = [due.remove(this.#due(entry, entry.expiresAt))]
-    if (fallen !== undefined && fallen.at !== entry.expiresAt) writes.push(due.remove(fallen))
-    if (entry.token !== null) writes.push(this.#owned(entry.token, entry.id, null))
-    if (entry.error !== null) writes.push(this.#irrevocable(entry.id, null))
-    return writes
-  }
-
-  #irrevocable(id: string, entry: true | null): KeeperWrite {
-    const key = `${this.#options.prefix}${irrevocableCodec.prefix}${id}`
-    return { key, codec: irrevocableCodec, entry, uncached: true }
-  }
-
-  #at(id: string): string {
-    return `${this.#options.prefix}${leaseCodec.prefix}${id}`
-  }
-
-  #write(entry: LeaseEntry): KeeperWrite {
-    return { key: this.#at(entry.id), codec: leaseCodec, entry }
-  }
-
-  #owned(token: TokenKey, id: string, present: true | null): KeeperWrite {
-    const leaf = id.slice(id.lastIndexOf('/') + 1)
-    const key = `${this.#options.prefix}${ownedCodec.prefix}${token}/${leaf}`
-    return { key, codec: ownedCodec, entry: present === null ? null : { id }, uncached: true }
-  }
-
-  #lane(entry: Pick<LeaseEntry, 'mount'>): string {
-    return `${leaseDue}.${entry.mount}`
-  }
-
-  #due(entry: Pick<LeaseEntry, 'id' | 'mount'>, at: Instant): Due {
-    return { lane: this.#lane(entry), id: entry.id, at }
+  #counted(entry: LeaseEntry): Counted {
+    return { ...countedLease(entry.id, entry.role), due: this.#shelf.due(entry, entry.expiresAt) }
   }
 }
 
-/** May it be one? Its path was normal when it was made. */
-const isLeaseId = (id: string): boolean => id.length > 0 && id.length < 1500 && !/(^|\/)(\.{0,2})(\/|$)/.test(id)
-
-export const countedLease = (id: string, role: string | null): Counted => ({
-  kind: 'lease',
-  key: id,
-  path: id.slice(0, id.lastIndexOf('/')),
-  role,
-})
+const secondsUntil = (at: Instant, now: Instant): Seconds => seconds(Math.max(0, Math.floor((at - now) / 1000)))

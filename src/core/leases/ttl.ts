@@ -20,7 +20,8 @@ export type TtlGrant =
   /** The bound has passed already. */
   | { readonly kind: 'past' }
 
-const least = (...values: readonly Seconds[]): Seconds =>
+/** 0 bounds nothing. */
+export const least = (...values: readonly Seconds[]): Seconds =>
   values.reduce((low, value) => (value > 0 && (low === 0 || value < low) ? value : low), seconds(0))
 
 /**

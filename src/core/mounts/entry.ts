@@ -14,6 +14,16 @@ export type MountConfig = {
   readonly allowedResponseHeaders: readonly string[]
   /** Auth mounts only. */
   readonly tokenType: 'default-service' | 'default-batch' | 'service' | 'batch'
+  /** Auth mounts only, once tuned. */
+  readonly lockout?: LockoutTune
+}
+
+/** What is said of lockouts; 0 or absent says nothing. */
+export type LockoutTune = {
+  readonly threshold: number
+  readonly duration: Seconds
+  readonly counterReset: Seconds
+  readonly isDisabled?: boolean
 }
 
 /** A mount as it is kept, one entry each. */

@@ -37,6 +37,9 @@ const drainMsDefault = 90_000
 export class Mounts {
   readonly #options: MountsOptions
   #byPath = new Map<string, Mount>()
+  #byAccessor = new Map<string, Mount>()
+  /** By uuid. */
+  readonly #builtins = new Set<string>()
   #busy: Promise<unknown> = Promise.resolve()
   /** Being removed, by path. */
   readonly #removals = new Map<string, Promise<void>>()
@@ -48,9 +51,12 @@ export class Mounts {
     this.#options = options
   }
 
-  /** Mounts that are part of the server and not kept: `sys/`, `cubbyhole/`, `auth/token/`. */
+  /** Mounts that are part of the server: `sys/`, `cubbyhole/`, `auth/token/`. Kept is only how they were tuned. */
   async addBuiltin(entry: MountEntry, engine: AnyEngine): Promise<void> {
-    this.#put(await this.#open(entry, engine))
+    const tuned = (await this.#options.keeper.get(this.#entryKey(entry.uuid), mountCodec)) as MountEntry | null
+    const { config, description, options } = tuned ?? entry
+    this.#put(await this.#open({ ...entry, config, description, options }, engine))
+    this.#builtins.add(entry.uuid)
   }
 
   /** Opens what is kept; goes on with removals that were cut short. One that fails again leaves its mount refused. */
@@ -60,6 +66,7 @@ export class Mounts {
     for (;;) {
       const page = await keeper.list(this.#entryKey(''), { ...(after !== undefined && { after }), limit: pageSize })
       for (const uuid of page.names) {
+        if (this.#builtins.has(uuid)) continue
         const entry = (await keeper.get(this.#entryKey(uuid), mountCodec)) as MountEntry
         const engine = this.#engine(entry)
         if (engine === null) {
@@ -101,8 +108,7 @@ export class Mounts {
   }
 
   byAccessor(accessor: string): Mount | null {
-    for (const mount of this.#byPath.values()) if (mount.entry.accessor === accessor) return mount
-    return null
+    return this.#byAccessor.get(accessor) ?? null
   }
 
   /** Sorted by path. */
@@ -157,7 +163,7 @@ export class Mounts {
   beginMove(from: string, to: string, id: string): Promise<Mount> {
     return this.#exclusively(async () => {
       const now = this.#byPath.get(from)
-      if (!now || now.entry.isTainted || this.#isBuiltin(now)) {
+      if (!now || now.entry.isTainted || this.#builtins.has(now.entry.uuid)) {
         throw fault('request.invalid', `no matching mount at ${goQuote(from)}`)
       }
       const taken = conflict(this.#entries(), fullPath({ ...now.entry, path: to }))
@@ -187,7 +193,7 @@ export class Mounts {
       await this.#commitOrClose(entry, next, mount)
       this.#byPath.delete(mount.path)
       this.#put(next)
-      if (isMoved) this.#retire(mount)
+      if (isMoved) void this.#retire(mount)
     })
   }
 
@@ -202,8 +208,8 @@ export class Mounts {
   }
 
   /**
-   * Replaces entry and what is derived from it. When its options changed, the engine is opened anew, and the old state is
-   * closed once the requests that hold it are answered.
+   * Replaces entry and what is derived from it. When its options changed, the engine is opened anew (it may be another of
+   * the same type), and the old state is closed once the requests that hold it are answered.
    */
   tune(path: string, change: (entry: MountEntry) => MountEntry): Promise<void> {
     return this.#exclusively(async () => {
@@ -213,13 +219,20 @@ export class Mounts {
       }
       const entry = change(mount.entry)
       const hasNewOptions = JSON.stringify(entry.options) !== JSON.stringify(mount.entry.options)
+      const former = Promise.withResolvers<void>()
       const next = hasNewOptions
-        ? await this.#open(entry, mount.engine)
+        ? await this.#openInPlaceOf(mount, entry, former.promise)
         : { ...makeMount({ ...mount, entry, facts: this.#facts(entry) }), inFlight: mount.inFlight }
-      if (!this.#isBuiltin(mount)) await this.#commitOrClose(entry, next, mount)
+      await this.#commitOrClose(entry, next, mount)
       this.#put(next)
-      if (hasNewOptions) this.#retire(mount)
+      if (hasNewOptions) void this.#retire(mount).then(former.resolve)
     })
+  }
+
+  async #openInPlaceOf(mount: Mount, entry: MountEntry, former: Promise<void>): Promise<Mount> {
+    const engine = this.#builtins.has(mount.entry.uuid) ? mount.engine : this.#engine(entry)
+    if (engine === null) throw fault('request.invalid', `plugin not found in the catalog: ${this.#asked(entry)}`)
+    return engine === mount.engine ? this.#open(entry, engine) : this.#open(entry, engine, former)
   }
 
   /** @param kept shares its state with `mount` when that is no new one. */
@@ -232,11 +245,12 @@ export class Mounts {
     }
   }
 
-  #retire(mount: Mount): void {
+  #retire(mount: Mount): Promise<void> {
     const retiring = this.#drain(mount)
       .then(() => this.#closeState(mount))
       .finally(() => this.#retiring.delete(retiring))
     this.#retiring.add(retiring)
+    return retiring
   }
 
   async #drain(mount: Mount): Promise<void> {
@@ -270,6 +284,7 @@ export class Mounts {
     await Promise.all(this.#retiring)
     for (const mount of this.#byPath.values()) await this.#closeState(mount)
     this.#byPath = new Map()
+    this.#byAccessor = new Map()
   }
 
   #entries(): readonly MountEntry[] {
@@ -278,11 +293,8 @@ export class Mounts {
 
   #put(mount: Mount): Mount {
     this.#byPath.set(mount.path, mount)
+    this.#byAccessor.set(mount.entry.accessor, mount)
     return mount
-  }
-
-  #isBuiltin(mount: Mount): boolean {
-    return !this.#options.catalog.includes(mount.engine)
   }
 
   #engine({ kind, type, options }: MountEntry): AnyEngine | null {
@@ -320,7 +332,7 @@ export class Mounts {
     return this.#byPath.get(fullPath(entry))?.entry ?? entry
   }
 
-  async #open(entry: MountEntry, engine: AnyEngine): Promise<Mount> {
+  async #open(entry: MountEntry, engine: AnyEngine, former?: Promise<void>): Promise<Mount> {
     const { keeper, world, services, effects, emit } = this.#options
     const view = new MountView(keeper, this.#viewPrefix(entry), effects(entry))
     const facts = this.#facts(entry)
@@ -336,6 +348,7 @@ export class Mounts {
       mount: facts,
       emit: event => emit(this.#current(entry), event),
       services: needed,
+      ...(former && { former }),
     }
     const state = await engine.open(parts)
     return makeMount({ entry, engine, state, view, facts })
@@ -351,6 +364,7 @@ export class Mounts {
     await keeper.purge(this.#viewPrefix(mount.entry))
     await keeper.commit([{ key: this.#entryKey(mount.entry.uuid), codec: mountCodec, entry: null }])
     this.#byPath.delete(mount.path)
+    this.#byAccessor.delete(mount.entry.accessor)
   }
 
   #exclusively<R>(work: () => Promise<R>): Promise<R> {

@@ -1,8 +1,11 @@
 import type { Seconds } from '#ground/base/clock.ts'
+import type { Metrics } from '#ground/base/metrics.ts'
 import type { World } from '#ground/base/world.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '#ground/http/message.ts'
 import { defaultJsonLimits } from '#ground/text/json-parse.ts'
+import type { BareValue } from '#ground/text/metrics.ts'
 import type { AnyEngine } from '#backend/engine.ts'
+import type { NewToken } from '#backend/login.ts'
 import { rootNamespace } from '#backend/namespace.ts'
 import { Unsealer } from '#core/barrier/unsealer.ts'
 import { systemEngine } from '#core/builtin/system/engine.ts'
@@ -10,10 +13,12 @@ import { openApiDocument } from '#core/builtin/system/openapi.ts'
 import { Refusals } from '#core/builtin/system/refusal.ts'
 import type { InitAsk, InitResult, SealControl, SealStatus, SystemState } from '#core/builtin/system/state.ts'
 import { defaultMountConfig, type MountEntry } from '#core/mounts/entry.ts'
+import type { LockoutSettings } from '#core/lockout/rule.ts'
 import { makeMount, type Mount } from '#core/mounts/mount.ts'
 import { closedView } from '#core/storage/closed-view.ts'
 import { textCodec } from '#core/storage/text-codec.ts'
-import { tokenOf } from '#core/pipeline/call.ts'
+import { sentTokenOf, tokenOf } from '#core/pipeline/call.ts'
+import { PipelineMeters } from '#core/pipeline/meters.ts'
 import { createPipeline, noRateLimits } from '#core/pipeline/pipeline.ts'
 import { type AutoSeal, SealError } from '#core/seal/seal.ts'
 import { shareTexts } from '#core/seal/unseal-key.ts'
@@ -22,6 +27,8 @@ import { type Fault, fault } from '#protocol/fault.ts'
 import { programVersion } from '#protocol/version.ts'
 import type { Store, Term } from '#stores/store.ts'
 import { builtinEntry, type OpenHouse, openHouse } from './house.ts'
+import { NodeSnapshots } from './snapshots.ts'
+import { Telemetry, type TelemetrySettings } from './telemetry.ts'
 
 /** What a server is told about itself; times in seconds. */
 export type NodeSettings = {
@@ -29,6 +36,7 @@ export type NodeSettings = {
   readonly requestSecondsMax: number
   readonly defaultLeaseTtl: Seconds
   readonly maxLeaseTtl: Seconds
+  readonly lockout: LockoutSettings
   /** Decoded entries kept in memory. */
   readonly cacheBytes: number
   /** Enabled at unseal, if not there yet. */
@@ -37,6 +45,7 @@ export type NodeSettings = {
   readonly auditDirectory: string | null
   /** null: made from the cluster's id. */
   readonly clusterName: string | null
+  readonly telemetry: TelemetrySettings
 }
 
 export type AuditStanza = {
@@ -55,10 +64,15 @@ export type NodeOptions = {
   readonly catalog: readonly AnyEngine[]
   /** Handed to engines that name them in `needs`. */
   readonly services: Readonly<Record<string, unknown>>
+  readonly metrics: Metrics
+  /** Of the process, for the text format. */
+  readonly bareMetrics: () => readonly BareValue[]
   /** Answers paths outside `/v1/`; null = no such page. */
   readonly pages: (request: HttpRequest, state: NodeState) => HttpResponse | null
   /** The store failed: the process must end, since nothing can be built on it. */
   readonly onFatal: (error: unknown) => void
+  /** Where clients reach this server, for tokens that say it; empty when not known. */
+  readonly address?: () => string
 }
 
 export type NodeState = 'uninitialised' | 'sealed' | 'ready'
@@ -74,16 +88,25 @@ export class ServerNode implements SealControl {
   readonly #refusals = new Refusals()
   readonly #system: Mount
   readonly handler: HttpHandler
+  readonly telemetry: Telemetry
   #term: Term | null = null
   #house: OpenHouse | null = null
   #clusterId: string | null = null
+  #lastClusterId: string | null = null
   #counting: Disposable | null = null
   #wasInitialised = false
 
   constructor(options: NodeOptions) {
     this.#options = options
-    const { world, store, autoSeal, settings } = options
+    const { world, store, autoSeal, settings, metrics } = options
     this.#unsealer = new Unsealer({ store, world: { ...world, log: world.log.named('seal') }, autoSeal })
+    this.telemetry = new Telemetry({
+      metrics,
+      settings: settings.telemetry,
+      bare: options.bareMetrics,
+      house: () => this.#house,
+      clusterName: () => this.#clusterName(),
+    })
     const engine = systemEngine(this.#state())
     this.#system = systemMount(engine)
     this.handler = createPipeline({
@@ -96,6 +119,7 @@ export class ServerNode implements SealControl {
       },
       rateLimits: noRateLimits,
       refusals: this.#refusals,
+      meters: new PipelineMeters(metrics, world.clock),
       system: this.#system,
       house: () => this.#house,
     })
@@ -187,7 +211,8 @@ export class ServerNode implements SealControl {
   async createRootToken(id: string | null): Promise<string> {
     const house = this.#house!
     const none = 0 as never
-    const asked = {
+    const asked: NewToken = {
+      type: 'service',
       id,
       policies: ['root'],
       metadata: null,
@@ -199,9 +224,12 @@ export class ServerNode implements SealControl {
       explicitMaxTtl: none,
       period: none,
       numUses: 0,
+      boundCidrs: [],
+      role: null,
+      alias: null,
     }
     const mount = { ...house.mounts.effectiveTtls(defaultMountConfig), accessor: 'auth_token_builtin' }
-    const { token } = await registerToken(house.tokens, asked, null, mount, { now: this.#options.world.clock.now() })
+    const { token } = await registerToken(house, asked, null, mount, { now: this.#options.world.clock.now() })
     return token.reveal('the root token, shown once by init')
   }
 
@@ -217,8 +245,25 @@ export class ServerNode implements SealControl {
     await this.#options.store.close()
   }
 
+  /** The store gets the content that was staged. Where that can't be unsealed, the server stays sealed with it. */
+  async #reload(): Promise<void> {
+    const { store, world, onFatal } = this.#options
+    try {
+      await this.seal()
+      await store.install()
+    } catch (error) {
+      return onFatal(error)
+    }
+    try {
+      await this.start()
+    } catch (error) {
+      world.log.error('the restored store could not be unsealed by the seal of this server', { error })
+    }
+  }
+
   async #open(): Promise<void> {
-    const { world, store, settings, catalog, services, onFatal } = this.#options
+    const { world, store, settings, catalog, services, metrics, onFatal, address = () => '' } = this.#options
+    const began = world.clock.monotonic()
     const barrier = this.#unsealer.barrier!
     const house = await openHouse({
       world,
@@ -226,17 +271,22 @@ export class ServerNode implements SealControl {
       barrier,
       term: this.#term!,
       ttls: { defaultTtl: settings.defaultLeaseTtl, maxTtl: settings.maxLeaseTtl },
+      lockout: settings.lockout,
       cacheBytes: settings.cacheBytes,
       auditDirectory: settings.auditDirectory,
       catalog,
       services,
+      metrics,
+      leaseCount: settings.telemetry.leaseCount,
       system: { entry: this.#system.entry, engine: this.#system.engine },
       onFailed: onFatal,
+      address,
     })
     this.#clusterId = await house.keeper.update(clusterKey, textCodec, now => {
       const id = (now as string | null) ?? world.entropy.uuid()
       return now === null ? { entry: id, result: id } : { result: id }
     })
+    this.#lastClusterId = this.#clusterId
     for (const audit of settings.audits) {
       if (house.devices.all().some(device => device.path === audit.path)) continue
       await house.devices.enable({ ...audit, description: '', local: false })
@@ -247,7 +297,9 @@ export class ServerNode implements SealControl {
     this.#house = house
     await house.due.start()
     house.moves.resume()
+    house.count.start()
     this.#keepCount()
+    metrics.summary('core.post_unseal').add(world.clock.monotonic() - began)
     world.log.info('unsealed', { storage: store.type, term: this.#term!.term })
   }
 
@@ -263,14 +315,25 @@ export class ServerNode implements SealControl {
     })
   }
 
+  /** Sealed, it keeps the name that it had. */
+  #clusterName(): string {
+    return this.#options.settings.clusterName ?? `vault-cluster-${(this.#lastClusterId ?? '00000000').slice(0, 8)}`
+  }
+
   #state(): SystemState {
-    const { world, settings } = this.#options
     return {
-      world,
+      world: this.#options.world,
       seal: this,
+      snapshots: new NodeSnapshots({
+        store: this.#options.store,
+        world: { ...this.#options.world, log: this.#options.world.log.named('snapshot') },
+        barrier: () => this.#unsealer.barrier,
+        reload: () => this.#reload(),
+      }),
       version: programVersion,
       buildDate,
-      clusterName: () => settings.clusterName ?? `vault-cluster-${(this.#clusterId ?? '00000000').slice(0, 8)}`,
+      clusterName: () => this.#clusterName(),
+      metrics: (format, accepted) => this.telemetry.answer(format, accepted),
       clusterId: () => this.#clusterId,
       house: () => {
         if (this.#house === null) throw fault('server.sealed', 'Vault is sealed')
@@ -279,7 +342,9 @@ export class ServerNode implements SealControl {
       refusal: id => this.#refusals.get(id),
       judgeFor: (accessor, path, operation) =>
         this.#house!.judgeFor(accessor, { path, operation, values: null, wrapTtl: 0 } as never),
-      accessorOf: async token => (await this.#house!.tokens.find(token))?.entry.accessor ?? null,
+      sentTokenOf,
+      judgeToken: (token, path, operation) =>
+        this.#house!.judgeToken(token, { path, operation, values: null, wrapTtl: 0 } as never),
       isCallerAlive: async call => {
         const live = tokenOf(call)
         const found = live === null || this.#house === null ? null : await this.#house.tokens.find(live.audited.token)
@@ -288,6 +353,10 @@ export class ServerNode implements SealControl {
       touches: async (call, path) => {
         const live = tokenOf(call)
         return live !== null && this.#house !== null && (await this.#house.touches(live, path))
+      },
+      mayHear: async (call, path, type) => {
+        const live = tokenOf(call)
+        return live !== null && this.#house !== null && (await this.#house.mayHear(live, path, type))
       },
       openApi: (_call, generic) =>
         openApiDocument(this.#house?.mounts.all() ?? [this.#system], { generic, version: programVersion }),

@@ -130,7 +130,6 @@ const headers: readonly (readonly [rule: string, headers: (good: string) => Reco
     ['Basic is another scheme', good => ({ Authorization: `Basic ${good}` }), 403],
     ['the root namespace may be named', good => ({ 'X-Vault-Token': good, 'X-Vault-Namespace': '/root/' }), 200],
     ['another namespace is 404', good => ({ 'X-Vault-Token': good, 'X-Vault-Namespace': 'team' }), 404],
-    ['wrapping asked for is refused', good => ({ 'X-Vault-Token': good, 'X-Vault-Wrap-TTL': '60' }), 400],
     ['wrapping for 0 seconds is none', good => ({ 'X-Vault-Token': good, 'X-Vault-Wrap-TTL': '0' }), 200],
     [
       'what other servers read is passed over',

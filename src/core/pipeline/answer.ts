@@ -31,6 +31,8 @@ export type EnvelopeText = {
   /** JSON text. */
   readonly auth: string
   readonly mountType: string
+  /** JSON text; absent: null. */
+  readonly wrapInfo?: string
   /** Its keys stand beside `data`, too: old hvac and node-vault read them there. */
   readonly topLevel: Json | null
 }
@@ -40,7 +42,7 @@ export function renderEnvelope(part: EnvelopeText): string {
   const warnings = part.warnings.length === 0 ? 'null' : `[${part.warnings.map(renderJsonString).join(',')}]`
   let out = `{"request_id":"${part.id}","lease_id":${part.leaseId === '' ? '""' : renderJsonString(part.leaseId)}`
   out += `,"renewable":${part.renewable},"lease_duration":${part.leaseDuration},"data":${part.data}`
-  out += `,"wrap_info":null,"warnings":${warnings},"auth":${part.auth},"mount_type":"${part.mountType}"`
+  out += `,"wrap_info":${part.wrapInfo ?? 'null'},"warnings":${warnings},"auth":${part.auth},"mount_type":"${part.mountType}"`
   if (isJsonObject(part.topLevel ?? undefined)) {
     for (const [key, value] of Object.entries(part.topLevel as Record<string, Json>)) {
       if (!envelopeKeys.has(key)) out += `,${renderJsonString(key)}:${renderJson(value)}`

@@ -20,9 +20,11 @@ export type CallParts = {
   nulls: readonly string[]
   body: JsonObject
   raw: Bytes | null
+  isStreamed: boolean
   request: HttpRequest
   remoteAddress: string
   live: LiveToken | null
+  wrap: WrapAsk | null
   world: World
   /** ms; null = without limit. */
   deadlineMs: number | null
@@ -47,7 +49,7 @@ export class RequestCall implements Call {
   readonly peer: HttpRequest['peer']
   readonly remoteAddress: string
   readonly caller: Caller | null
-  readonly wrap: WrapAsk | null = null
+  readonly wrap: WrapAsk | null
   readonly #parts: CallParts
   #signal: AbortSignal | null = null
   #deadline: Disposable | null = null
@@ -66,6 +68,7 @@ export class RequestCall implements Call {
     this.peer = parts.request.peer
     this.remoteAddress = parts.remoteAddress
     this.caller = parts.live?.caller ?? null
+    this.wrap = parts.wrap
     this.#parts = parts
   }
 
@@ -73,6 +76,10 @@ export class RequestCall implements Call {
   get headers(): HttpRequest['headers'] {
     this.#headers ??= headersOf([...this.#parts.request.headers].filter(([name, value]) => !isToken(name, value)))
     return this.#headers
+  }
+
+  get stream(): AsyncIterable<Bytes> | null {
+    return this.#parts.isStreamed ? this.#parts.request.body.stream(Number.POSITIVE_INFINITY) : null
   }
 
   get signal(): AbortSignal {
@@ -105,7 +112,24 @@ export class RequestCall implements Call {
   static tokenOf(call: Call): LiveToken | null {
     return call instanceof RequestCall ? call.#parts.live : null
   }
+
+  static sentTokenOf(call: Call): string | null {
+    return call instanceof RequestCall ? clientToken(call.#parts.request) : null
+  }
+}
+
+/** `X-Vault-Token`, else the first `Authorization` that starts exactly with `Bearer `. */
+export function clientToken(request: HttpRequest): string | null {
+  const token = request.headers.get(headerNames.token)
+  if (token !== undefined && token !== '') return token
+  for (const value of request.headers.all(headerNames.authorization)) {
+    if (value.startsWith('Bearer ')) return value.slice(7).trim() || null
+  }
+  return null
 }
 
 /** The token behind a call: for the server's own token engine, and for nobody else (no engine imports the core). */
 export const tokenOf = (call: Call): LiveToken | null => RequestCall.tokenOf(call)
+
+/** What was sent as the client's token, good or not: for `sys/wrapping`, and for nobody else. */
+export const sentTokenOf = (call: Call): string | null => RequestCall.sentTokenOf(call)

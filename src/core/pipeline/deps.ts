@@ -6,12 +6,16 @@ import type { JsonLimits } from '#ground/text/json-parse.ts'
 import type { AuditBroker } from '#core/audit/broker.ts'
 import type { Identity } from '#core/identity/identity.ts'
 import type { Leases } from '#core/leases/leases.ts'
+import type { Lockout } from '#core/lockout/lockout.ts'
 import type { Mount } from '#core/mounts/mount.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
+import type { TokenMeters } from '#core/tokens/meters.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
+import type { Wrappings } from '#core/tokens/wrapping.ts'
 import type { Operation, Verdict } from '#protocol/verdict.ts'
 import type { Refusals } from '#core/builtin/system/refusal.ts'
+import type { PipelineMeters } from './meters.ts'
 
 /** What a policy question is about. `values` null: parameters don't count (list, delete, capabilities). */
 export type Question = {
@@ -26,10 +30,13 @@ export type Question = {
 export type House = {
   readonly mounts: Mounts
   readonly tokens: Tokens
+  readonly wrappings: Wrappings
   readonly identity: Identity
   readonly leases: Leases
   readonly quotas: LeaseQuotas
+  readonly lockout: Lockout
   readonly audit: AuditBroker
+  readonly meters: TokenMeters
   judge(live: LiveToken, question: Question): Maybe<Verdict>
 }
 
@@ -67,6 +74,7 @@ export type PipelineOptions = {
   readonly settings: PipelineSettings
   readonly rateLimits: RateLimits
   readonly refusals: Refusals
+  readonly meters: PipelineMeters
   /** The `sys/` mount: answers, sealed or not. */
   readonly system: Mount
   /** null while sealed. */

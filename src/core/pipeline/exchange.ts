@@ -1,27 +1,30 @@
 import type { Bytes, Maybe } from '#ground/base/brand.ts'
 import type { Instant } from '#ground/base/clock.ts'
 import { InvalidField, parseInput, type ParsedInput } from '#ground/fields/parse.ts'
-import { BodyError, type HttpRequest, type HttpResponse, type HttpUpgrade } from '#ground/http/message.ts'
+import type { HttpRequest, HttpResponse, HttpUpgrade } from '#ground/http/message.ts'
 import { cidrContains, parseCidr } from '#ground/text/cidr.ts'
 import type { Json, JsonObject } from '#ground/text/json.ts'
-import type { Action, Row } from '#backend/engine.ts'
+import type { WrapAsk } from '#backend/call.ts'
+import type { Access, Action, Row } from '#backend/engine.ts'
 import { rootNamespace } from '#backend/namespace.ts'
 import type { Reply } from '#backend/reply.ts'
 import type { AuditTrail } from '#core/audit/broker.ts'
-import { AuditBlocked } from '#core/audit/broker.ts'
 import type { AuditSubject } from '#core/audit/subject.ts'
+import type { Lockout } from '#core/lockout/lockout.ts'
 import type { Mount } from '#core/mounts/mount.ts'
-import { KeyProblem } from '#core/storage/view.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
-import { Fault, fault, faultTexts, invalidTokenText } from '#protocol/fault.ts'
+import { type Fault, fault, faultTexts, invalidTokenText } from '#protocol/fault.ts'
 import { headerNames } from '#protocol/headers.ts'
 import type { Operation, Verdict } from '#protocol/verdict.ts'
 import { faultResponse } from './answer.ts'
-import { bodyFault, readValues } from './body.ts'
-import { RequestCall } from './call.ts'
+import { readValues } from './body.ts'
+import { clientToken, RequestCall } from './call.ts'
 import type { Charge, House, PipelineOptions } from './deps.ts'
-import { type Finished, finish } from './finish.ts'
+import { finish } from './finish.ts'
+import type { Ending, Finished } from './finished.ts'
 import type { Target } from './target.ts'
+import { problemOf } from './problem.ts'
+import { findWrapping, namedToken, readWrapAsk, wrapUp } from './wrap.ts'
 
 type Answer = HttpResponse | HttpUpgrade
 
@@ -49,17 +52,23 @@ export class Exchange {
   #own: JsonObject | null = null
   #parsed: ParsedInput = noParsed
   #operation: Operation
+  #wrap: WrapAsk | null = null
   #live: LiveToken | null = null
+  /** The token is the wrapping token that it is all about. */
+  #isOwnWrapping = false
   #usesLeft: number | null = null
   #verdict: Verdict | null = null
   #call: RequestCall | null = null
   #misfit: Fault | null = null
   #trail: AuditTrail | null = null
+  readonly #began: number
+  #handledAt = 0
   #role: string | null = null
   #charged: Charge | null = null
 
   constructor(options: PipelineOptions, house: House | null, request: HttpRequest, target: Target, id: string) {
     this.#options = options
+    this.#began = options.meters.now()
     this.#house = house
     this.#request = request
     this.#target = target
@@ -78,21 +87,34 @@ export class Exchange {
   run(): Maybe<Answer> {
     try {
       const answer = this.#start()
-      return answer instanceof Promise ? this.#waited(answer) : answer
+      if (answer instanceof Promise) return this.#waited(answer)
+      this.#measure()
+      return answer
     } catch (error) {
+      this.#measure()
       return this.#refuse(error)
     }
+  }
+
+  // Probes of health aren't what requests take: who isn't audited isn't counted.
+  #measure(): void {
+    if (this.#action?.audit === false) return
+    const isLogin = this.#action?.access === 'login'
+    this.#options.meters.done(this.#began, this.#handledAt, isLogin, this.#mount, this.#operation)
   }
 
   /** Who waits holds its mount, whose state is closed after the answer. */
   async #waited(answer: Promise<Answer>): Promise<Answer> {
     const inFlight = this.#mount?.inFlight
     inFlight?.enter()
+    this.#options.meters.inFlight++
     try {
       return await answer
     } catch (error) {
       return await this.#refuse(error)
     } finally {
+      this.#options.meters.inFlight--
+      this.#measure()
       inFlight?.leave()
     }
   }
@@ -117,10 +139,11 @@ export class Exchange {
   #start(): Maybe<Answer> {
     if (this.#house === null && this.#action?.sealed !== 'serve') throw fault('server.sealed', 'Vault is sealed')
     this.#checkNamespace()
+    this.#wrap = readWrapAsk(this.#request.headers, this.#action, this.#operation)
     const limited = this.#options.rateLimits.beforeBody(this.#request, this.#target.path)
     if (limited !== null) return limited
-    const body =
-      this.#request.body.length === 0 ? noBytes : this.#request.body.bytes(this.#options.settings.bodyBytesMax)
+    const isUnread = this.#request.body.length === 0 || this.#row?.body === 'stream'
+    const body = isUnread ? noBytes : this.#request.body.bytes(this.#options.settings.bodyBytesMax)
     return body instanceof Promise ? body.then(bytes => this.#read(bytes)) : this.#read(body)
   }
 
@@ -128,10 +151,6 @@ export class Exchange {
   #checkNamespace(): void {
     const named = this.#request.headers.get(headerNames.namespace)?.replace(/^\/+|\/+$/g, '')
     if (named !== undefined && named !== '' && named !== 'root') throw fault('route.unknown', 'namespace not found')
-    const wrapTtl = this.#request.headers.get(headerNames.wrapTtl)
-    if (wrapTtl !== undefined && wrapTtl !== '' && wrapTtl !== '0') {
-      throw fault('request.invalid', 'response wrapping is not supported: leave out the X-Vault-Wrap-TTL header')
-    }
   }
 
   #read(bytes: Bytes): Maybe<Answer> {
@@ -159,8 +178,16 @@ export class Exchange {
       if (access === 'optional') return this.#prepare()
       throw fault('token.invalid', 'permission denied', { reason: 'the request carries no token' })
     }
+    if (access === 'wrapping' && namedToken(this.#values, token) === null) return this.#unwrapOwn(this.#house, token)
     const live = this.#house.tokens.find(token)
     return live instanceof Promise ? live.then(found => this.#admit(found)) : this.#admit(live)
+  }
+
+  /** A wrapping token stands for itself. Its use is taken with what it wraps, in one commit. */
+  async #unwrapOwn(house: House, token: string): Promise<Answer> {
+    this.#live = await findWrapping(house, token)
+    this.#isOwnWrapping = true
+    return this.#prepare()
   }
 
   #admit(live: LiveToken | null): Maybe<Answer> {
@@ -223,16 +250,21 @@ export class Exchange {
   }
 
   #authorise(): Maybe<Answer> {
-    const access = this.#action?.access ?? (this.#operation === 'help' ? 'token' : 'policy')
+    const access = this.#access()
     if (this.#live === null || this.#house === null || (access !== 'policy' && access !== 'sudo'))
       return this.#judged(null)
     const verdict = this.#house.judge(this.#live, {
       path: this.#target.path,
       operation: this.#operation,
       values: this.#operation === 'delete' ? null : this.#values,
-      wrapTtl: 0,
+      wrapTtl: this.#wrap?.ttlSeconds ?? 0,
     })
     return verdict instanceof Promise ? verdict.then(one => this.#judged(one)) : this.#judged(verdict)
+  }
+
+  #access(): Access {
+    const access = this.#action?.access ?? (this.#operation === 'help' ? 'token' : 'policy')
+    return access === 'wrapping' && !this.#isOwnWrapping ? 'policy' : access
   }
 
   #judged(verdict: Verdict | null): Maybe<Answer> {
@@ -301,34 +333,46 @@ export class Exchange {
     }
     // Effects of a read go through a commit, which flushes by itself; anything else may reach the outside at once.
     if (this.#operation !== 'read' && this.#operation !== 'list') this.#house?.audit.flush()
-    const reply = action.handler(this.#call!, this.#mount!.state)
+    this.#handledAt = this.#options.meters.now()
+    const reply =
+      action.access === 'login' && row.alias !== undefined && this.#house?.lockout.isFor(this.#mount!)
+        ? this.#logIn(row, this.#mount!, this.#call!, this.#house.lockout)
+        : action.handler(this.#call!, this.#mount!.state)
     return reply instanceof Promise ? reply.then(one => this.#answer(one)) : this.#answer(reply)
   }
 
+  /** A login under a name that may be locked out. */
+  async #logIn(row: Row<unknown>, mount: Mount, call: RequestCall, lockout: Lockout): Promise<Reply> {
+    const alias = (await row.alias?.(call, mount.state)) ?? null
+    const login = (): Maybe<Reply> => this.#action!.handler(call, mount.state)
+    return alias === null ? login() : lockout.guard(mount, alias, login)
+  }
+
   #answer(reply: Reply): Maybe<Answer> {
-    const finished = finish(
-      {
-        id: this.#id,
-        operation: this.#operation,
-        path: this.#target.path,
-        mount: this.#mount!,
-        house: this.#house,
-        live: this.#live,
-        now: this.#now(),
-        unknown: this.#takesAnything() ? [] : this.#parsed.unknown,
-        replaced: this.#parsed.replaced,
-        audits: this.#action?.audit !== false,
-        isLastUse: this.#usesLeft === 0,
-        role: this.#role,
-        charged: this.#charged,
-      },
-      reply,
-    )
+    const ending: Ending = {
+      id: this.#id,
+      operation: this.#operation,
+      path: this.#target.path,
+      mount: this.#mount!,
+      house: this.#house,
+      live: this.#live,
+      now: this.#now(),
+      unknown: this.#takesAnything() ? [] : this.#parsed.unknown,
+      replaced: this.#parsed.replaced,
+      audits: this.#action?.audit !== false,
+      isLastUse: this.#usesLeft === 0,
+      role: this.#role,
+      charged: this.#charged,
+      wrap: this.#live === null && this.#action?.access === 'optional' ? null : this.#wrap,
+    }
+    const made = finish(ending, reply)
+    const finished =
+      made instanceof Promise ? made.then(one => wrapUp(ending, reply, one)) : wrapUp(ending, reply, made)
     return finished instanceof Promise ? finished.then(done => this.#close(done)) : this.#close(finished)
   }
 
   #takesAnything(): boolean {
-    return this.#row?.body === 'raw' || this.#row?.body === 'own'
+    return this.#row?.body !== undefined && this.#row.body !== 'json'
   }
 
   #close(finished: Finished): Maybe<Answer> {
@@ -350,7 +394,10 @@ export class Exchange {
   #refuse(error: unknown): Maybe<Answer> {
     this.#charged?.[Symbol.dispose]()
     this.#call?.end()
-    const problem = this.#asFault(error)
+    const { signal } = this.#request
+    const log = (message: string, about: object): void =>
+      this.#options.world.log.error(message, { request: this.#id, path: this.#target.path, ...about })
+    const problem = problemOf(error, { isGone: signal.aborted, log })
     const failure = { error: faultTexts(problem).join('; ') || problem.text, reason: problem.reason ?? null }
     try {
       if (this.#house !== null && this.#action?.audit !== false && problem.code !== 'server.sealed') {
@@ -373,25 +420,6 @@ export class Exchange {
     return this.#spend(faultResponse(this.#id, problem))
   }
 
-  #asFault(error: unknown): Fault {
-    if (error instanceof Fault) {
-      if (error.cause !== undefined) this.#log('a request failed', error)
-      return error
-    }
-    if (error instanceof BodyError) return bodyFault(error)
-    if (error instanceof KeyProblem) return fault('request.invalid', error.message)
-    if (error instanceof AuditBlocked) return fault('internal', 'internal error')
-    // Nobody reads this answer any more, and nothing is broken.
-    if (this.#request.signal.aborted) return fault('internal', 'the client went away')
-    this.#log('a request met an error of ours', error)
-    return fault('internal', 'internal error')
-  }
-
-  #log(message: string, error: unknown): void {
-    const stack = error instanceof Error ? (error.cause instanceof Error ? error.cause.stack : error.stack) : undefined
-    this.#options.world.log.error(message, { request: this.#id, path: this.#target.path, error, stack })
-  }
-
   #audit(failure: { error: string; reason: string | null } | null): void {
     if (this.#house === null || this.#action?.audit === false) return
     this.#trail = this.#house.audit.request(this.#subject(), failure)
@@ -409,7 +437,7 @@ export class Exchange {
       mount: this.#mount?.audited ?? null,
       token: this.#live?.audited ?? null,
       verdict: this.#verdict,
-      wrapTtl: 0,
+      wrapTtl: this.#wrap?.ttlSeconds ?? 0,
       headers: null,
       certificateSerial: null,
     }
@@ -427,9 +455,11 @@ export class Exchange {
       nulls: this.#parsed.nulls,
       body: this.#own ?? noValues,
       raw: this.#raw,
+      isStreamed: this.#row?.body === 'stream',
       request: this.#request,
       remoteAddress: this.#address(),
       live: this.#live,
+      wrap: this.#wrap,
       world: this.#options.world,
       deadlineMs: this.#action?.deadline === false ? null : this.#options.settings.requestMsMax,
       may: (path, operation) => this.#may(path, operation),
@@ -460,13 +490,3 @@ export class Exchange {
 
 const isStreamed = (answer: Answer): boolean =>
   'body' in answer && typeof answer.body === 'object' && answer.body !== null && Symbol.asyncIterator in answer.body
-
-/** `X-Vault-Token`, else the first `Authorization` that starts exactly with `Bearer `. */
-function clientToken(request: HttpRequest): string | null {
-  const token = request.headers.get(headerNames.token)
-  if (token !== undefined && token !== '') return token
-  for (const value of request.headers.all(headerNames.authorization)) {
-    if (value.startsWith('Bearer ')) return value.slice(7).trim() || null
-  }
-  return null
-}

@@ -1,42 +1,15 @@
 import type { Maybe } from '#ground/base/brand.ts'
-import { type Instant, type Seconds, seconds } from '#ground/base/clock.ts'
-import type { HttpResponse, HttpUpgrade } from '#ground/http/message.ts'
+import { type Seconds, seconds } from '#ground/base/clock.ts'
 import { type Json, renderJson } from '#ground/text/json.ts'
 import type { Reply } from '#backend/reply.ts'
-import type { AuditedReply } from '#core/audit/subject.ts'
-import type { Mount } from '#core/mounts/mount.ts'
-import { makeLive, type LiveToken } from '#core/tokens/live.ts'
+import { makeLive } from '#core/tokens/live.ts'
 import { type Registered, registerLogin, registerToken } from '#core/tokens/register.ts'
 import { authBlock } from '#core/tokens/render.ts'
 import { bounded } from '#core/leases/ttl.ts'
 import { fault } from '#protocol/fault.ts'
-import type { Operation } from '#protocol/verdict.ts'
 import { answerHeaders, listData, renderData, renderEnvelope } from './answer.ts'
-import type { Charge, House } from './deps.ts'
-
-/** What `finish` needs to know of the request. */
-export type Ending = {
-  readonly id: string
-  readonly operation: Operation
-  readonly path: string
-  readonly mount: Mount
-  readonly house: House | null
-  readonly live: LiveToken | null
-  readonly now: Instant
-  readonly unknown: readonly string[]
-  readonly replaced: readonly string[]
-  readonly audits: boolean
-  /** The request took the token's last use. */
-  readonly isLastUse: boolean
-  /** The role that quotas count it under. */
-  readonly role: string | null
-  readonly charged: Charge | null
-}
-
-/** The answer, and what the response's audit entry shows of it. */
-export type Finished = { readonly answer: HttpResponse | HttpUpgrade; readonly audited: AuditedReply | null }
-
-const nothingAudited: AuditedReply = { data: null, warnings: [], leaseId: '', auth: null, memo: null }
+import { type Ending, type Finished, nothingAudited } from './finished.ts'
+import { unwrapped, wrappedAs } from './wrap.ts'
 
 /** From a handler's reply to the answer: registers logins and tokens, adds warnings, renders. */
 export function finish(ending: Ending, reply: Reply): Maybe<Finished> {
@@ -66,6 +39,10 @@ export function finish(ending: Ending, reply: Reply): Maybe<Finished> {
       const { data, leaseId, renewable, ttl } = reply
       return enveloped(ending, reply, { data, status: 200, topLevel: null, lease: { leaseId, renewable, ttl } })
     }
+    case 'unwrapped':
+      return unwrapped(ending.id, reply)
+    case 'rewrapped':
+      return wrappedAs(ending.id, reply.info, nothingAudited)
     case 'bare':
       return {
         answer: {
@@ -172,7 +149,7 @@ async function leased(ending: Ending, reply: Extract<Reply, { kind: 'lease' }>):
     path: ending.path,
     mount,
     secret: reply,
-    owner: { token: live.key, expiresAt: live.entry.expiresAt },
+    owner: await house.tokens.leaseOwner(live),
     role: ending.role,
   })
   ending.charged?.keep()
@@ -183,7 +160,7 @@ async function leased(ending: Ending, reply: Extract<Reply, { kind: 'lease' }>):
       'Secret cannot be returned; token had one use left, so leased credentials were immediately revoked.',
     )
   }
-  return enveloped(
+  const done = enveloped(
     ending,
     { ...reply, warnings: [...(reply.warnings ?? []), ...warnings] },
     {
@@ -193,6 +170,7 @@ async function leased(ending: Ending, reply: Extract<Reply, { kind: 'lease' }>):
       lease: { leaseId: entry.id, renewable: entry.renewable, ttl: entry.ttl },
     },
   )
+  return { ...done, undo: () => house.leases.expire(entry.id) }
 }
 
 async function registered(ending: Ending, reply: Extract<Reply, { kind: 'login' | 'token' }>): Promise<Finished> {
@@ -200,15 +178,21 @@ async function registered(ending: Ending, reply: Extract<Reply, { kind: 'login' 
   if (house === null) throw fault('server.sealed', 'Vault is sealed')
   const { entry } = ending.mount
   const ttls = house.mounts.effectiveTtls(entry.config)
+  const began = house.meters.now()
   let made: Registered
   if (reply.kind === 'login') {
     const mount = { ...ttls, path: ending.mount.path, accessor: entry.accessor, tokenType: entry.config.tokenType }
     made = await registerLogin(house, reply.login, mount, { path: ending.path, now: ending.now, role: ending.role })
   } else {
     const mount = { ...ttls, accessor: entry.accessor }
-    made = await registerToken(house.tokens, reply.token, ending.live, mount, { now: ending.now })
+    made = await registerToken(house, reply.token, ending.live, mount, { now: ending.now })
   }
+  // A batch token takes no place in lease counts: it is kept nowhere.
+  if (made.entry.type !== 'batch') ending.charged?.keep()
   ending.charged?.keep()
+  house.meters.registered.add(house.meters.now() - began)
+  const { creationTtl: ttl, type } = made.entry
+  house.meters.created({ method: entry.type, mountPoint: ending.mount.path, ttl, type: type ?? 'service' })
   const token = made.token.reveal('the answer of a login or token creation')
   const auth = authBlock(token, made.entry, made.identityPolicies, made.entry.creationTtl)
   const warnings = [...(reply.warnings ?? []), ...made.warnings]
@@ -217,5 +201,5 @@ async function registered(ending: Ending, reply: Extract<Reply, { kind: 'login' 
   const policies = [...new Set([...made.entry.policies, ...identityPolicies])].sort()
   const plain = makeLive(token, made.key, made.entry, null).audited
   const audited = { ...done.audited!, auth: { ...plain, policies, identityPolicies } }
-  return { answer: done.answer, audited }
+  return { answer: done.answer, audited, undo: () => house.tokens.revoke(made.key) }
 }

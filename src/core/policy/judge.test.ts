@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Metrics } from '#ground/base/metrics.ts'
 import { simWorld } from '#ground/base/world.ts'
 import { Keeper } from '#core/storage/keeper.ts'
 import { openMemoryStore } from '#stores/memory/memory.ts'
@@ -15,6 +16,7 @@ function setUp() {
     barrier: { seal: (_key, plain) => plain, open: (_key, sealed) => sealed },
     fence: { term: 1 },
     world,
+    metrics: new Metrics(world.clock),
     cacheBytes: 1_000_000,
     beforeCommit: () => undefined,
     onFailed: error => assert.fail(String(error)),

@@ -20,6 +20,8 @@ export type Rule = {
   mfaMethods: readonly string[]
   controlGroup: ControlGroup | null
   keysFilter: string | null
+  /** Globs of the types of events that may be heard of. */
+  subscribeEventTypes: readonly string[]
 }
 
 export function newRule(pattern: string, block: PathRule, policy: GrantingPolicy): Rule {
@@ -37,6 +39,7 @@ export function newRule(pattern: string, block: PathRule, policy: GrantingPolicy
     mfaMethods: block.mfaMethods,
     controlGroup: block.controlGroup,
     keysFilter: block.keysFilter,
+    subscribeEventTypes: block.subscribeEventTypes,
   }
   addGranting(rule, block.capabilities, policy)
   return rule
@@ -69,6 +72,7 @@ export function mergeBlock(rule: Rule, block: PathRule, policy: GrantingPolicy):
   rule.required = [...new Set([...rule.required, ...block.required])]
   rule.mfaMethods = [...new Set([...rule.mfaMethods, ...block.mfaMethods])]
   rule.keysFilter ??= block.keysFilter
+  rule.subscribeEventTypes = [...new Set([...rule.subscribeEventTypes, ...block.subscribeEventTypes])]
   rule.controlGroup = mergeControlGroups(rule.controlGroup, block.controlGroup)
 }
 

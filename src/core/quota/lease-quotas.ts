@@ -1,4 +1,5 @@
 import type { Maybe } from '#ground/base/brand.ts'
+import type { GaugeValue, Metrics } from '#ground/base/metrics.ts'
 import type { World } from '#ground/base/world.ts'
 import { goQuote } from '#ground/text/quote.ts'
 import type { Counted } from '#core/leases/census.ts'
@@ -15,6 +16,7 @@ export type LeaseQuotasOptions = {
   /** Path of the mount that serves a path; null = none does. */
   mountOf: (path: string) => string | null
   read: ReadCounted
+  metrics: Metrics
 }
 
 /** Share of a quota from which on answers warn. */
@@ -106,6 +108,15 @@ export class LeaseQuotas {
     return this.#rules.get(name) ?? null
   }
 
+  /** For the metrics, by name: what is used, or what may be. No counts while they are taken. */
+  gauges(what: 'counter' | 'max'): readonly GaugeValue[] {
+    if (what === 'counter' && !this.census.isReady) return []
+    return [...this.#rules.values()].map(({ name, maxLeases }) => ({
+      labels: [['name', name]],
+      value: what === 'max' ? maxLeases : this.census.of(name),
+    }))
+  }
+
   /** How many there are now. */
   async used(name: string): Promise<number> {
     await this.census.ready
@@ -186,6 +197,7 @@ export class LeaseQuotas {
     const { name, maxLeases } = rule
     const used = this.census.of(name) + (this.#taken.get(name) ?? 0)
     if (used >= maxLeases && !isRoot) {
+      this.#options.metrics.counter('quota.lease_count.violation', [['name', name]]).add()
       throw fault('quota.exceeded', `request path "${place.path}": lease count quota exceeded`, {
         reason: `the lease-count quota ${goQuote(name)} allows ${maxLeases} leases, and there are ${used}`,
       })
@@ -230,7 +242,8 @@ export class LeaseQuotas {
       charge.rule = this.ruleFor(charge.place)?.name ?? null
       if (charge.rule !== null) this.#shift(this.#taken, charge.rule, 1)
     }
-    const sort = (counted: Counted): string | null => this.ruleFor(this.placeOf(counted))?.name ?? null
+    const sort = (counted: Counted): string | null =>
+      counted.isEndless ? null : (this.ruleFor(this.placeOf(counted))?.name ?? null)
     try {
       await this.census.begin(this.areSet ? sort : null)
     } catch (error) {

@@ -1,7 +1,9 @@
 import type { TokenKey } from '#backend/engine.ts'
 import type { Counted } from '#core/leases/census.ts'
-import { countedLease, type Leases } from '#core/leases/leases.ts'
-import { countedToken, type Tokens } from '#core/tokens/tokens.ts'
+import { countedLease } from '#core/leases/entry.ts'
+import type { Leases } from '#core/leases/leases.ts'
+import type { Tokens } from '#core/tokens/tokens.ts'
+import { countedToken } from '#core/tokens/tree.ts'
 import type { CountedPage } from './tally.ts'
 
 /** Of a page, so that who waits for one doesn't wait long. */
@@ -18,11 +20,8 @@ export async function readCounted(
   withRoles: boolean,
 ): Promise<CountedPage> {
   if (kind === 'token') {
-    const page = await tokens.page(after as TokenKey | null, pageSize)
-    const counted = page.tokens
-      .filter(({ entry }) => entry.expiresAt !== null)
-      .map(({ key, entry }) => countedToken(key, entry))
-    return { counted, next: page.next }
+    const page = await tokens.shelf.page(after as TokenKey | null, pageSize)
+    return { counted: page.tokens.map(({ key, entry }) => countedToken(key, entry)), next: page.next }
   }
   const ids = await leases.below('', after ?? undefined, pageSize)
   const counted: Counted[] = []

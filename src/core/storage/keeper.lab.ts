@@ -1,3 +1,4 @@
+import { Metrics } from '#ground/base/metrics.ts'
 import { simWorld } from '#ground/base/world.ts'
 import type { VirtualClock } from '#ground/base/clock.ts'
 import { compareUtf8 } from '#ground/text/compare.ts'
@@ -45,6 +46,7 @@ export function openKeeperLab(options: KeeperLabOptions): KeeperLab {
     barrier: { seal: (_key, plain) => plain, open: (_key, sealed) => sealed },
     fence: { term: medium.term },
     world,
+    metrics: new Metrics(world.clock),
     cacheBytes: 100_000,
     beforeCommit: () => undefined,
     onFailed: error => failures.push(error),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Metrics } from '#ground/base/metrics.ts'
 import { simWorld } from '#ground/base/world.ts'
 import type { Codec } from '#backend/storage.ts'
 import { Keeper, type KeeperWrite } from './keeper.ts'
@@ -16,6 +17,7 @@ const otherNode = ({ store, failures }: KeeperLab): Keeper =>
     barrier: { seal: (_key, plain) => plain, open: (_key, sealed) => sealed },
     fence: { term: 0 },
     world: simWorld({ seed: 2 }),
+    metrics: new Metrics(simWorld({ seed: 2 }).clock),
     cacheBytes: 100_000,
     beforeCommit: () => undefined,
     onFailed: error => failures.push(error),

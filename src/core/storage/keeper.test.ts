@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Metrics } from '#ground/base/metrics.ts'
 import { simWorld } from '#ground/base/world.ts'
 import { createBarrier } from '#core/barrier/barrier.ts'
 import { openMemoryStore } from '#stores/memory/memory.ts'
@@ -20,6 +21,7 @@ async function newKeeper() {
       barrier,
       fence,
       world,
+      metrics: new Metrics(world.clock),
       cacheBytes: 1 << 20,
       beforeCommit: () => undefined,
       onFailed: error => failures.push(error),

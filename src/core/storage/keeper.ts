@@ -1,4 +1,6 @@
 import type { Bytes, Maybe } from '#ground/base/brand.ts'
+import type { Clock } from '#ground/base/clock.ts'
+import type { Metrics } from '#ground/base/metrics.ts'
 import type { World } from '#ground/base/world.ts'
 import type { Codec } from '#backend/storage.ts'
 import type { Barrier } from '#core/barrier/barrier.ts'
@@ -34,7 +36,8 @@ export type KeeperOptions = {
   store: Store
   barrier: Pick<Barrier, 'seal' | 'open'>
   fence: Fence
-  world: Pick<World, 'entropy' | 'log'>
+  world: Pick<World, 'clock' | 'entropy' | 'log'>
+  metrics: Metrics
   /** Bytes of decoded entries kept in memory. */
   cacheBytes: number
   /** Keys whose parts are kept in mind; default 65,536, which stand for 8 GiB of large values at least. */
@@ -44,6 +47,15 @@ export type KeeperOptions = {
   /** The store failed: what was under way may or may not be there, so nothing may be built on it. Called once. */
   onFailed: (error: unknown) => void
 }
+
+/** What reaches the store, in ms, under Vault's names. */
+const keeperMeters = (metrics: Metrics, clock: Pick<Clock, 'monotonic'>) => ({
+  get: metrics.summary('barrier.get'),
+  put: metrics.summary('barrier.put'),
+  delete: metrics.summary('barrier.delete'),
+  list: metrics.summary('barrier.list'),
+  now: () => clock.monotonic(),
+})
 
 /** A change by full storage key. */
 export type KeeperWrite = {
@@ -86,12 +98,14 @@ export class Keeper {
   readonly #locks = new Map<string, Promise<unknown>>()
   readonly #watches = new Watches()
   readonly #splits: Splits
+  readonly #meters: ReturnType<typeof keeperMeters>
   #sequence = 0
   #failure: { error: unknown } | null = null
 
   constructor(options: KeeperOptions) {
     this.#options = options
     this.#cache = new EntryCache(options.cacheBytes)
+    this.#meters = keeperMeters(options.metrics, options.world.clock)
     this.#splits = new Splits(options.splitKeysMax ?? splitKeysDefault)
   }
 
@@ -107,15 +121,18 @@ export class Keeper {
     if (known !== undefined) return known
     this.#check()
     const { store, barrier } = this.#options
+    const meters = this.#meters
+    const began = meters.now()
     const sealed = store.get(key)
-    if (sealed instanceof Promise) return this.#read(key, codec, sealed)
-    if (sealed === null) return this.#remember(key, codec, null, null)
-    const head = openHead(key, sealed, barrier)
-    return head.split === null ? this.#remember(key, codec, head.plain, null) : this.#read(key, codec, sealed)
+    if (sealed instanceof Promise) return this.#read(key, codec, sealed, began)
+    const head = sealed === null ? null : openHead(key, sealed, barrier)
+    if (head !== null && head.split !== null) return this.#read(key, codec, sealed, began)
+    meters.get.add(meters.now() - began)
+    return this.#remember(key, codec, head === null ? null : head.plain, null)
   }
 
   /** A read that has to wait; what is written or forgotten meanwhile makes it begin anew. */
-  async #read(key: string, codec: Codec<unknown>, first: Maybe<Bytes | null>): Promise<unknown> {
+  async #read(key: string, codec: Codec<unknown>, first: Maybe<Bytes | null>, began: number): Promise<unknown> {
     const { store } = this.#options
     let asked = first
     let missing: string | null = null
@@ -127,7 +144,10 @@ export class Keeper {
         const known = this.peek(key)
         if (known !== undefined) return known
         const isTorn = plain === null && split !== null
-        if (!watch.isOutdated && !isTorn) return this.#remember(key, codec, plain, split)
+        if (!watch.isOutdated && !isTorn) {
+          this.#meters.get.add(this.#meters.now() - began)
+          return this.#remember(key, codec, plain, split)
+        }
         // Another node may have replaced the value while its parts were read; then the head names others by now.
         if (!watch.isOutdated && isTorn) {
           if (missing === split.generation) throw new Error(`the entry at ${key} is damaged: a part of it is missing`)
@@ -172,7 +192,13 @@ export class Keeper {
   /** One level below a prefix; writes under way are seen once they are durable. */
   list(prefix: string, paging: Paging): Maybe<ListPage> {
     this.#check()
-    return this.#options.store.list(prefix, paging)
+    const meters = this.#meters
+    const began = meters.now()
+    const page = this.#options.store.list(prefix, paging)
+    const add = (): void => meters.list.add(meters.now() - began)
+    if (page instanceof Promise) return page.finally(add)
+    add()
+    return page
   }
 
   /** Keys in order; for indexes, whose entries have no content. */
@@ -218,8 +244,11 @@ export class Keeper {
     sequence: number,
     durable: Promise<unknown>,
   ): Promise<void> {
+    const meters = this.#meters
+    const began = meters.now()
     try {
       await durable
+      meters[writes.some(write => write.entry !== null) ? 'put' : 'delete'].add(meters.now() - began)
     } catch (error) {
       this.#fail(error)
       throw error

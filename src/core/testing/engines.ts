@@ -157,6 +157,45 @@ export const notebook: Engine<View> = {
   rows: [noteRow, noteFolder, echoRow, shapeRow, failRow, headerRow, ...doors],
 }
 
+/** Awaited before each login of `passwordMethod` is judged: for logins that are under way at once. */
+export type Porter = { pause: Promise<void> }
+
+/** An auth method whose logins name somebody: who isn't `nobody` has the password "right". Names are folded. */
+export function passwordMethod(type: string, porter: Porter = { pause: Promise.resolve() }): Engine<Porter> {
+  const row = rowOf<Porter>()
+  return {
+    type,
+    kind: 'auth',
+    version: 'v1',
+    description: 'asks for a password',
+    codecs: [],
+    open: () => porter,
+    rows: [
+      row({
+        path: 'login/*name',
+        fields: { name: captured('Who it is.'), password: text({ description: 'The password.', isSecret: true }) },
+        foldCase: true,
+        alias: ({ input }) => ({ name: input.name, metadata: {} }),
+        help,
+        operations: {
+          update: {
+            access: 'login',
+            async handler({ input: { name, password } }, { pause }) {
+              await pause
+              if (name.startsWith('nobody')) throw fault('credentials.unknown', 'wrong')
+              if (password === 'away') throw fault('permission.bare', 'permission denied')
+              if (password !== 'right') throw fault('credentials.refused', 'wrong')
+              const { parameters } = noParameters
+              const login = { alias: { name, metadata: {} }, displayName: name, metadata: {}, parameters }
+              return { kind: 'login', login: { ...login, renewable: true, internal: null } }
+            },
+          },
+        },
+      }),
+    ],
+  }
+}
+
 /** What a renewal of its logins answers; tests set it. */
 export type Doorkeeper = { renewal: Granted | 'unchanged' | null }
 

@@ -1,12 +1,15 @@
 import { seconds } from '#ground/base/clock.ts'
 import { createLog, type Log, silentLog } from '#ground/base/log.ts'
+import { Metrics } from '#ground/base/metrics.ts'
 import { simWorld } from '#ground/base/world.ts'
 import { headersOf } from '#ground/http/headers.ts'
 import { type Body, BodyError, type HttpRequest, type HttpResponse } from '#ground/http/message.ts'
 import { type Json, renderJson } from '#ground/text/json.ts'
 import type { AnyEngine } from '#backend/engine.ts'
 import { AuditBlocked } from '#core/audit/broker.ts'
+import { noLockoutSettings } from '#core/lockout/rule.ts'
 import { auditFailedResponse, type NodeOptions, ServerNode } from '#core/node/node.ts'
+import { noTelemetry } from '#core/node/telemetry.ts'
 import { staticSeal } from '#core/seal/static.ts'
 import { MemoryMedium, openMemoryStore } from '#stores/memory/memory.ts'
 import type { Store } from '#stores/store.ts'
@@ -34,6 +37,8 @@ export type TestAsk = {
   readonly headers?: Readonly<Record<string, string>>
   /** Where the client is. */
   readonly address?: string
+  /** Over TLS, with this chain (DER, leaf first; may be empty). Default: no TLS. */
+  readonly certificates?: readonly Uint8Array[]
 }
 
 export type TestServerOptions = {
@@ -56,10 +61,12 @@ const settings: NodeOptions['settings'] = {
   requestSecondsMax: 90,
   defaultLeaseTtl: seconds(2_764_800),
   maxLeaseTtl: seconds(2_764_800),
+  lockout: noLockoutSettings,
   cacheBytes: 16 << 20,
   audits: [],
   auditDirectory: null,
   clusterName: null,
+  telemetry: { ...noTelemetry, retentionMs: 86_400_000 },
 }
 
 /**
@@ -163,13 +170,17 @@ export class TestServer {
           : staticSeal({ current: { id: 'test', key }, previous: null, entropy: this.world.entropy }),
       catalog,
       services,
+      metrics: new Metrics(this.world.clock),
+      bareMetrics: () => [],
       pages: () => null,
       onFatal: () => undefined,
     })
   }
 
   #request(method: string, path: string, ask: TestAsk): HttpRequest {
-    const { token, headers = {}, address = '192.0.2.7' } = ask
+    const { token, headers = {}, address = '192.0.2.7', certificates } = ask
+    const tls =
+      certificates === undefined ? null : { version: 'TLSv1.3', certificates, isAuthorized: false, serverName: null }
     const [way = '', query = ''] = path.split('?')
     const sent = token === undefined ? this.rootToken : token
     return {
@@ -182,7 +193,7 @@ export class TestServer {
         ),
       ),
       body: bodyOf(ask.text ?? (ask.body === undefined ? '' : renderJson(ask.body))),
-      peer: { transport: 'tcp', address, port: 4711, tls: null },
+      peer: { transport: 'tcp', address, port: 4711, tls },
       signal: this.#ending.signal,
     }
   }

@@ -12,5 +12,6 @@ export type AuditedToken = {
   readonly type: string
   /** Seconds; 0 for tokens without end. */
   readonly ttl: number
+  /** Empty when not known. */
   readonly issueTime: string
 }

@@ -184,7 +184,6 @@ test('token policies: one that is not there is given with a warning, and works o
 
 const refused: readonly (readonly [rule: string, caller: string, body: Body, text: string])[] = [
   ['by a token of limited uses', 'limited', {}, 'restricted use token cannot generate child tokens'],
-  ['as batch', 'root', { type: 'batch' }, 'batch tokens are not supported: leave "type" out or set it to "service"'],
   ['of an unknown type', 'root', { type: 'x' }, "invalid 'token_type' value"],
   ['with negative uses', 'root', { num_uses: -1 }, 'number of uses cannot be negative'],
   [
@@ -209,7 +208,16 @@ const refused: readonly (readonly [rule: string, caller: string, body: Body, tex
   ['with an id of the server', 'root', { id: 'hvs.x' }, "custom token ID cannot have the 'hvs.' prefix"],
   ['with an id of old servers', 'root', { id: 's.x' }, "custom token ID cannot have the 's.' prefix"],
   ['with a dot in the id', 'root', { id: 'a.b' }, "custom token ID cannot have a '.' in the value"],
+  ['with blanks around the id', 'root', { id: ' mine' }, 'a token ID has no blanks around it'],
   ['with a negative ttl', 'root', { ttl: '-1h' }, 'ttl must be positive'],
+  ['with a negative lease', 'root', { lease: '-1h' }, 'lease must be positive'],
+  ['with a negative maximum', 'root', { explicit_max_ttl: '-1h' }, 'explicit_max_ttl must be positive'],
+  [
+    'with a ttl that is no duration',
+    'root',
+    { ttl: 'soon' },
+    'the ttl "soon" is no duration: time: invalid duration "soon"',
+  ],
   ['with a negative period', 'root', { period: '-1h' }, 'period must be positive'],
   [
     'without end as root, by a root that ends',
@@ -235,6 +243,13 @@ test('token create: with an id that is in use is refused; the id is the token', 
   assert.deepEqual([again.status, again.errors], [400, ['cannot create a token with a duplicate ID']])
 })
 
+test('token create: an empty id is none', async () => {
+  await using server = await open()
+  const token = await callerOf(server, 'plain')
+  const answer = await server.ask('POST', 'auth/token/create', { token, body: { id: '' } })
+  assert.match(authOf(answer).client_token, /^hvs\./)
+})
+
 test('token create: create-orphan asks no sudo, and its token outlives the caller', async () => {
   await using server = await open()
   const caller = await callerOf(server, 'plain')
@@ -257,12 +272,6 @@ test('token create: a child has the entity of its parent, an orphan has none', a
     authOf(await server.ask('POST', 'auth/token/create', { token: login.client_token, body }))['entity_id']
   assert.equal(await make({}), login['entity_id'])
   assert.equal(await make({ no_parent: true }), '')
-})
-
-test('token create: an unknown role is no role of this server', async () => {
-  await using server = await open()
-  const answer = await server.ask('POST', 'auth/token/create/web', { body: {} })
-  assert.deepEqual([answer.status, answer.errors], [404, ['1 error occurred:\n\t* unsupported path\n\n']])
 })
 
 const callers: Readonly<Record<string, (server: TestServer) => Promise<string>>> = {

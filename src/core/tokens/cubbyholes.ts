@@ -46,7 +46,7 @@ export class Cubbyholes {
   constructor(options: CubbyholesOptions) {
     this.#options = options
     options.due.handle(cubbyholeDue, width, async ({ id }) => {
-      await options.keeper.purge(this.#at(id))
+      await this.purge(id)
       return []
     })
   }
@@ -68,6 +68,18 @@ export class Cubbyholes {
 
   tokenEnded(): void {
     this.#options.due.expect(cubbyholeDue, this.#options.world.clock.now())
+  }
+
+  /** Accessors of tokens that have, or had, one. */
+  async owners(after: string | undefined, limit: number): Promise<readonly string[]> {
+    const paging = { ...(after !== undefined && { after: `${after}/` }), limit }
+    const page = await this.#options.keeper.list(this.#options.prefix, paging)
+    return page.names.map(name => name.replace(/\/$/, ''))
+  }
+
+  /** Of a token that has ended. */
+  purge(accessor: string): Promise<void> {
+    return this.#options.keeper.purge(this.#at(accessor))
   }
 
   #view(token: LiveToken): MountView {

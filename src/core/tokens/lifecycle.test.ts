@@ -378,18 +378,6 @@ test('login: first logins of one name at once find one entity', async () => {
   assert.equal(ids.size, 1)
 })
 
-test('login: what a mount or role forces to batch is refused', async () => {
-  await using server = await open()
-  const tuned = await server.ask('POST', 'sys/auth/doorman/tune', { body: { token_type: 'batch' } })
-  assert.deepEqual([tuned.status, tuned.errors], [400, ['batch tokens are not supported']])
-  const answer = await server.ask('POST', 'auth/doorman/login', {
-    token: null,
-    body: { name: 'a', token_type: 'batch' },
-  })
-  assert.equal(answer.status, 400)
-  assert.match(answer.errors[0]!, /batch tokens are not there yet/)
-})
-
 async function accessorOf(server: TestServer, token: string): Promise<string> {
   return ((await server.ask('GET', 'auth/token/lookup-self', { token })).data as { accessor: string }).accessor
 }

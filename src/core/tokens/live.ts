@@ -5,10 +5,11 @@ import type { AuditedToken } from './audited.ts'
 import type { EntityEntry } from '#core/identity/entry.ts'
 import type { Standing } from '#core/identity/standing.ts'
 import { normalPolicyName, rootPolicyName } from '#core/policy/names.ts'
-import type { TokenEntry } from './entry.ts'
+import { type TokenEntry, typeOf } from './entry.ts'
 
 /** A token in use: what requests need of it, made once and kept as long as entry and standing hold. */
 export type LiveToken = {
+  /** Of a batch token: nothing is kept under it. */
   readonly key: TokenKey
   readonly entry: TokenEntry
   readonly entity: EntityEntry | null
@@ -38,7 +39,7 @@ export function makeLive(token: string, key: TokenKey, entry: TokenEntry, standi
     caller: {
       accessor: entry.accessor,
       displayName: entry.displayName,
-      tokenType: 'service',
+      tokenType: typeOf(entry),
       tokenPolicies: entry.policies,
       identityPolicies,
       entityId: entry.entityId,
@@ -57,7 +58,7 @@ export function makeLive(token: string, key: TokenKey, entry: TokenEntry, standi
       metadata: entry.metadata,
       numUses: Math.max(0, entry.numUses),
       entityId: entry.entityId,
-      type: 'service',
+      type: typeOf(entry),
       ttl: entry.creationTtl,
       issueTime: formatRfc3339Nano(entry.createdAt),
     },

@@ -37,7 +37,7 @@ export async function registerLogin(
   at: { path: string; now: Instant; role: string | null },
 ): Promise<Registered> {
   const { parameters } = login
-  checkKind(parameters, mount)
+  const type = typeOfLogin(parameters, mount)
   const policies = normalPolicies([...parameters.policies, ...(parameters.noDefaultPolicy ? [] : ['default'])])
   if (policies.includes('root')) throw fault('request.invalid', 'auth methods cannot create root tokens')
   if (policies.includes('response-wrapping')) throw fault('request.invalid', 'cannot assign policy "response-wrapping"')
@@ -74,26 +74,36 @@ export async function registerLogin(
     ...(at.role !== null && { role: at.role }),
     login: { alias: login.alias, metadata: login.metadata, parameters, internal: login.internal },
   }
-  if (login.alias === null)
-    return { ...(await house.tokens.issue(entry)), identityPolicies: [], warnings: grant.warnings }
+  const issue = (entityId: string, writes: Found['writes']): Promise<Issued> =>
+    type === 'batch'
+      ? house.tokens.issueBatch({ ...entry, entityId }, writes)
+      : house.tokens.issue({ ...entry, entityId }, writes)
+  if (login.alias === null) return { ...(await issue('', [])), identityPolicies: [], warnings: grant.warnings }
   if (login.alias.name === '') throw fault('backend.failed_bare', 'missing name in alias')
-  const register = async ({ entity, policies: written, writes }: Found): Promise<Registered> => {
-    if (entity.isDisabled) {
-      throw fault('permission.bare', 'permission denied', { reason: `entity ${entity.id} is disabled` })
-    }
-    const issued = await house.tokens.issue({ ...entry, entityId: entity.id }, writes)
-    return { ...issued, identityPolicies: identityPoliciesOf(written), warnings: grant.warnings }
-  }
+  const register = async (found: Found): Promise<Registered> => ({
+    ...(await issue(enabled(found).id, found.writes)),
+    identityPolicies: identityPoliciesOf(found.policies),
+    warnings: grant.warnings,
+  })
   return house.identity.atLogin(mount.accessor, login.alias, register, login.groupAliases)
 }
 
-// What isn't there yet says so: batch tokens are asked for by role, by mount, or by both.
-function checkKind(parameters: TokenParameters, mount: LoginMount): void {
-  const forced = mount.tokenType === 'service' || mount.tokenType === 'batch' ? mount.tokenType : null
-  const asked = parameters.type === 'default' ? mount.tokenType : parameters.type
-  if ((forced ?? asked).endsWith('batch')) {
-    throw fault('request.invalid', "batch tokens are not supported: set 'token_type' to 'service' on role and mount")
-  }
+function enabled({ entity }: Found): Found['entity'] {
+  if (!entity.isDisabled) return entity
+  throw fault('permission.bare', 'permission denied', { reason: `entity ${entity.id} is disabled` })
+}
+
+/**
+ * A mount tuned to `service` or `batch` decides; its defaults decide where the role says nothing.
+ * @source vault/vault/router.go routeCommon
+ */
+function typeOfLogin({ type, numUses }: TokenParameters, mount: LoginMount): 'service' | 'batch' {
+  const isTuned = mount.tokenType === 'service' || mount.tokenType === 'batch'
+  const decides = isTuned || type === 'default' ? mount.tokenType : type
+  const isBatch = decides === 'batch' || decides === 'default-batch'
+  // Where a role is limited to uses and its mount to batch tokens, one of them has to change: silence would lift the limit.
+  if (isBatch && numUses > 0) throw fault('request.invalid', 'batch tokens cannot have "num_uses" set')
+  return isBatch ? 'batch' : 'service'
 }
 
 const displayName = (mountPath: string, name: string): string => {
@@ -106,10 +116,11 @@ const displayName = (mountPath: string, name: string): string => {
 
 /**
  * A token asked for by `auth/token/create*`, whose handler checked what the caller may ask for.
+ * @param alias found or made on the mount: its entity is the token's. null: that of the parent, of which orphans have none.
  * @source openbao vault/token_store.go handleCreateCommon
  */
 export async function registerToken(
-  tokens: Tokens,
+  house: { tokens: Tokens; identity: Identity },
   asked: NewToken,
   parent: { key: TokenKey; entry: TokenEntry } | null,
   mount: MountTtls & { accessor: string },
@@ -131,29 +142,37 @@ export async function registerToken(
         now: at.now,
       })
   if (grant.kind === 'past') throw fault('request.invalid', 'past the max TTL, cannot renew')
-  const issued = await tokens.issue(
-    {
-      parent: asked.isOrphan ? null : (parent?.key ?? null),
-      policies: asked.policies,
-      path: asked.path,
-      metadata: asked.metadata,
-      displayName: asked.displayName,
-      numUses: asked.numUses,
-      createdAt: at.now,
-      creationTtl: grant.ttl,
-      expiresAt: isEndless ? null : instant(at.now + grant.ttl * 1000),
-      renewedAt: null,
-      grantedTtl: grant.ttl,
-      explicitMaxTtl: asked.explicitMaxTtl,
-      period: asked.period,
-      renewable: asked.renewable && !isEndless,
-      entityId: asked.isOrphan ? '' : (parent?.entry.entityId ?? ''),
-      boundCidrs: asked.isOrphan || isEndless ? [] : (parent?.entry.boundCidrs ?? []),
-      mountAccessor: mount.accessor,
-      login: null,
-    },
-    [],
-    asked.id,
-  )
-  return { ...issued, identityPolicies: [], warnings: grant.warnings }
+  const entry: Omit<TokenEntry, 'accessor'> = {
+    parent: asked.isOrphan ? null : (parent?.key ?? null),
+    ...(parent !== null && !asked.isOrphan && { parentAccessor: parent.entry.accessor }),
+    policies: asked.policies,
+    path: asked.path,
+    metadata: asked.metadata,
+    displayName: asked.displayName,
+    numUses: asked.numUses,
+    createdAt: at.now,
+    creationTtl: grant.ttl,
+    expiresAt: isEndless ? null : instant(at.now + grant.ttl * 1000),
+    renewedAt: null,
+    grantedTtl: grant.ttl,
+    explicitMaxTtl: asked.explicitMaxTtl,
+    period: asked.period,
+    renewable: asked.renewable && !isEndless,
+    entityId: asked.isOrphan ? '' : (parent?.entry.entityId ?? ''),
+    boundCidrs: isEndless ? [] : asked.boundCidrs,
+    mountAccessor: mount.accessor,
+    ...(asked.role !== null && { tokenRole: asked.role }),
+    login: null,
+  }
+  const issue = (entityId: string, writes: Found['writes']): Promise<Issued> =>
+    asked.type === 'batch'
+      ? house.tokens.issueBatch({ ...entry, entityId }, writes)
+      : house.tokens.issue({ ...entry, entityId }, writes, asked.id)
+  const { warnings } = grant
+  if (asked.alias === null) return { ...(await issue(entry.entityId, [])), identityPolicies: [], warnings }
+  return house.identity.atLogin(mount.accessor, asked.alias, async found => ({
+    ...(await issue(enabled(found).id, found.writes)),
+    identityPolicies: identityPoliciesOf(found.policies),
+    warnings,
+  }))
 }

@@ -1,7 +1,7 @@
 import type { Instant } from '#ground/base/clock.ts'
 import type { Json } from '#ground/text/json.ts'
 import { formatRfc3339Nano } from '#ground/text/time.ts'
-import type { TokenEntry } from './entry.ts'
+import { type TokenEntry, typeOf } from './entry.ts'
 
 /** Whole seconds left, rounded so that a TTL just given shows as given; 0 for tokens without end. */
 export function secondsLeft(entry: Pick<TokenEntry, 'expiresAt'>, now: Instant): number {
@@ -26,7 +26,7 @@ export function authBlock(
     lease_duration: leaseDuration,
     renewable: entry.renewable && entry.expiresAt !== null,
     entity_id: entry.entityId,
-    token_type: 'service',
+    token_type: typeOf(entry),
     orphan: entry.parent === null,
     mfa_requirement: null,
     num_uses: Math.max(0, entry.numUses),
@@ -58,7 +58,8 @@ export function lookupData(token: string, entry: TokenEntry, identityPolicies: r
     ...(identityPolicies.length > 0 && { identity_policies: identityPolicies }),
     ...(entry.boundCidrs.length > 0 && { bound_cidrs: entry.boundCidrs }),
     ...(entry.expiresAt !== null && { renewable: entry.renewable }),
+    ...(entry.tokenRole !== undefined && { role: entry.tokenRole.name }),
     ttl: secondsLeft(entry, now),
-    type: 'service',
+    type: typeOf(entry),
   }
 }

@@ -26,7 +26,18 @@ export type MethodStanza = {
 } & (
   | { readonly type: 'kubernetes'; readonly role: string; readonly tokenPath: string | null }
   | { readonly type: 'token_file'; readonly path: string }
+  | ApproleMethod
 )
+
+export type ApproleMethod = {
+  readonly type: 'approle'
+  readonly roleIdPath: string
+  /** null: the role asks for no secret id. */
+  readonly secretIdPath: string | null
+  readonly isSecretIdFileRemoved: boolean
+  /** The secret id's file has a wrapping token that was made at this path. */
+  readonly wrappingPath: string | null
+}
 
 /** A file that the token is written to. */
 export type FileSinkStanza = {
@@ -85,7 +96,7 @@ export type AgentConfig = {
   readonly logLevel: LogLevel | null
   readonly logFormat: LogFormat | null
   readonly logFile: string | null
-  /** Folder through which an init agent hands its token to the agent that stays; null where there is none. */
+  /** Folder through which token and leases go on to the next agent of a pod; null where there is none. */
   readonly handoverPath: string | null
   /** When it is stopped it revokes its token, and with it all that was leased. */
   readonly revokeOnShutdown: boolean

@@ -136,9 +136,14 @@ for (const [text, message] of [
   [`auto_auth { ${method}\nsink "file" { } }`, /'path' not specified for file sink/],
   [`auto_auth { method "kubernetes" { config = { } }\n${sink} }`, /missing 'role' value/],
   [`auto_auth { method "token_file" { config = { } }\n${sink} }`, /missing 'token_file_path' value/],
+  [`auto_auth { method "approle" { config = { } }\n${sink} }`, /missing 'role_id_file_path' value/],
+  [
+    `auto_auth { method "approle" { config = { role_id_file_path = "/r" secret_id_response_wrapping_path = "x" } }\n${sink} }`,
+    /'secret_id_response_wrapping_path' needs 'secret_id_file_path'/,
+  ],
   [
     `auto_auth { method "aws" { config = { } }\n${sink} }`,
-    /"aws" is not supported: this agent has kubernetes and token_file/,
+    /"aws" is not supported: this agent has approle, kubernetes and token_file/,
   ],
   [
     `auto_auth { method "kubernetes" { min_backoff = "10m" config = { role = "a" } }\n${sink} }`,
@@ -187,3 +192,24 @@ test('what has no meaning here is passed over with a warning', () => {
     ['cache has no meaning here and is passed over', 'telemetry has no meaning here and is passed over'],
   )
 })
+
+for (const [what, text, want] of [
+  [
+    'approle with all its keys',
+    'role_id_file_path = "/r" secret_id_file_path = "/s" remove_secret_id_file_after_reading = false secret_id_response_wrapping_path = "/auth/approle/role/app/secret-id"',
+    { secretIdPath: '/s', isSecretIdFileRemoved: false, wrappingPath: 'auth/approle/role/app/secret-id' },
+  ],
+  [
+    'approle with a role id alone',
+    'role_id_file_path = "/r" token_path = "/t"',
+    { secretIdPath: null, isSecretIdFileRemoved: true, wrappingPath: null },
+  ],
+] as const) {
+  test(`auto_auth ${what}`, () => {
+    const { config, warnings } = read(`auto_auth { method "approle" { config { ${text} } }\n${sink} }`)
+    const { type, mountPath } = config.method!
+    assert.deepEqual(warnings, [])
+    assert.deepEqual([type, mountPath], ['approle', 'auth/approle'])
+    assert.deepEqual(config.method, { ...config.method, roleIdPath: '/r', ...want })
+  })
+}

@@ -2,8 +2,10 @@ import { logLevels } from '#ground/base/log.ts'
 import { type Seconds, seconds } from '#ground/base/clock.ts'
 import { type HclBlock, HclReader } from '#ground/hcl/decode.ts'
 import { parseHcl } from '#ground/hcl/parse.ts'
+import type { Position } from '#ground/hcl/tree.ts'
 import type {
   AgentConfig,
+  ApproleMethod,
   ConfigWarning,
   FileSinkStanza,
   MethodStanza,
@@ -176,6 +178,7 @@ function readMethod(autoAuth: HclBlock, end: End): MethodStanza {
 type MethodConfig =
   | { type: 'kubernetes'; role: string; tokenPath: string | null }
   | { type: 'token_file'; path: string }
+  | ApproleMethod
 
 function methodConfig(type: string, { body, at }: HclBlock): MethodConfig {
   if (type === 'kubernetes') {
@@ -190,7 +193,23 @@ function methodConfig(type: string, { body, at }: HclBlock): MethodConfig {
     if (path === null || path === '') throw body.error(at, "missing 'token_file_path' value")
     return { type, path }
   }
-  throw body.error(at, `auto_auth method "${type}" is not supported: this agent has kubernetes and token_file`)
+  if (type === 'approle') return readApprole(body, at)
+  throw body.error(at, `auto_auth method "${type}" is not supported: this agent has approle, kubernetes and token_file`)
+}
+
+// @source openbao command/agentproxyshared/auth/approle
+function readApprole(body: HclReader, at: Position): ApproleMethod {
+  const text = (name: string): string | null => body.string(name) || null
+  body.ignore('token_path')
+  const roleIdPath = text('role_id_file_path')
+  if (roleIdPath === null) throw body.error(at, "missing 'role_id_file_path' value")
+  const secretIdPath = text('secret_id_file_path')
+  const wrappingPath = text('secret_id_response_wrapping_path')?.replace(/^\/+|\/+$/g, '') ?? null
+  if (wrappingPath !== null && secretIdPath === null) {
+    throw body.error(at, "'secret_id_response_wrapping_path' needs 'secret_id_file_path'")
+  }
+  const isSecretIdFileRemoved = body.bool('remove_secret_id_file_after_reading') ?? true
+  return { type: 'approle', roleIdPath, secretIdPath, isSecretIdFileRemoved, wrappingPath }
 }
 
 function readSinks(autoAuth: HclBlock, end: End): readonly FileSinkStanza[] {

@@ -19,7 +19,7 @@ function jsonOf(annotations: Record<string, string>, isInit = true): string {
   const pod = Object.fromEntries(Object.entries(annotations).map(([name, value]) => [prefix + name, value]))
   const settings = readSettings(pod, defaults)
   const files = readSecretFiles(pod, settings)
-  return agentJson({ settings, defaults, files, tokenPath: '/token', isInit, handsOver: true })
+  return agentJson({ settings, defaults, files, tokenPath: '/token', isInit, handsOver: true, revokesAfter: 7 })
 }
 
 const full = {
@@ -66,5 +66,6 @@ for (const isInit of [true, false]) {
     assert.deepEqual(template?.delimiters, ['[[', '}}'])
     assert.equal(template?.exec?.command[0], 'kill -HUP 1')
     assert.equal(template?.errorOnMissingKey, true)
+    assert.deepEqual([config.revokeOnShutdown, config.revokeGrace], [true, 7])
   })
 }

@@ -14,13 +14,16 @@ export type ConfigInput = {
   readonly tokenPath: string
   readonly isInit: boolean
   readonly handsOver: boolean
+  /** Seconds to wait before the agent revokes its token at its end; null = it doesn't. */
+  readonly revokesAfter: number | null
 }
 
 /**
- * The agent's configuration as JSON, members in the original's order. `handover` is ours; other agents pass it over.
+ * The agent's configuration as JSON, members in the original's order. What stands last is ours; other agents pass it over.
  * @source vault-k8s agent-inject/agent/config.go
  */
-export function agentJson({ settings, defaults, files, tokenPath, isInit, handsOver }: ConfigInput): string {
+export function agentJson(input: ConfigInput): string {
+  const { settings, defaults, files, tokenPath, isInit, handsOver, revokesAfter } = input
   const sinks = [sink(`${home}/.vault-token`), ...(settings.injectToken ? [sink(tokenSinkPath(settings))] : [])]
   return JSON.stringify({
     auto_auth: {
@@ -46,6 +49,7 @@ export function agentJson({ settings, defaults, files, tokenPath, isInit, handsO
       }),
     },
     ...(handsOver && { handover: { path: handoverPath } }),
+    ...(revokesAfter !== null && { revoke_on_shutdown: true, revoke_grace: `${revokesAfter}s` }),
   })
 }
 

@@ -21,6 +21,9 @@ export type Plan = {
 
 const command = `echo \${VAULT_CONFIG?} | base64 -d > ${home}/config.json && vault agent -config=${home}/config.json`
 
+/** Of the original's hook, where no annotation says otherwise. */
+const graceSeconds = 5
+
 const memory = (name: string): Volume => ({ name, emptyDir: { medium: 'Memory' } })
 
 /** Folders of files that aren't the default one, each once, in order. */
@@ -28,8 +31,9 @@ const customPaths = ({ files, settings }: Plan): readonly string[] => [
   ...new Set(files.map(file => file.mountPath).filter(path => path !== settings.secretVolumePath)),
 ]
 
+/** A sidecar alone has itself to hand over to: a killed one to its successor. */
 export const handsOver = ({ improvements, settings }: Plan): boolean =>
-  improvements.handover && improvements.nativeSidecar && settings.prePopulate && !settings.prePopulateOnly
+  improvements.handover && improvements.nativeSidecar && !settings.prePopulateOnly
 
 /** @source vault-k8s agent.go Patch: volumes in the original's order, ours last */
 export function volumes(plan: Plan): readonly Volume[] {
@@ -63,6 +67,21 @@ function agentMounts(plan: Plan, isInit: boolean): VolumeMount[] {
   ]
 }
 
+/** A native sidecar ends after the app, so the agent itself revokes what it holds: nobody needs it any more. */
+const revokesAfter = ({ improvements, settings }: Plan): number | null =>
+  settings.revokeOnShutdown && improvements.nativeSidecar ? (settings.revokeGrace ?? 0) : null
+
+/**
+ * Others end together with the app: the original's hook waits a while first.
+ * @source vault-k8s container_sidecar.go
+ */
+function lifecycle({ improvements, settings }: Plan): NonNullable<Container['lifecycle']> {
+  if (!settings.revokeOnShutdown || improvements.nativeSidecar) return {}
+  const flags = [`-address=${settings.service}`, ...(settings.caCert === '' ? [] : [`-ca-cert=${settings.caCert}`])]
+  const revoke = `/bin/sleep ${settings.revokeGrace ?? graceSeconds} && /bin/vault token revoke ${flags.join(' ')} -self`
+  return { preStop: { exec: { command: ['/bin/sh', '-c', revoke] } } }
+}
+
 const fieldEnv = (name: string, fieldPath: string): EnvVar => ({ name, valueFrom: { fieldRef: { fieldPath } } })
 
 function environment(plan: Plan, isInit: boolean): EnvVar[] {
@@ -74,6 +93,7 @@ function environment(plan: Plan, isInit: boolean): EnvVar[] {
     tokenPath: token.tokenPath,
     isInit,
     handsOver: handsOver(plan),
+    revokesAfter: isInit ? null : revokesAfter(plan),
   })
   return [
     fieldEnv('NAMESPACE', 'metadata.namespace'),
@@ -143,7 +163,7 @@ export const initContainer = (plan: Plan): Container => base(plan, true)
 export function sidecarContainer(plan: Plan): Container {
   return {
     ...base(plan, false),
-    lifecycle: {},
+    lifecycle: lifecycle(plan),
     ...(plan.improvements.nativeSidecar && { restartPolicy: 'Always' as const }),
   }
 }

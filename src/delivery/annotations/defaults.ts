@@ -18,6 +18,7 @@ export type InjectorDefaults = {
   readonly setSecurityContext: boolean
   readonly exitOnRetryFailure: boolean
   readonly staticSecretRenderInterval: string
+  readonly revokeOnShutdown: boolean
   readonly logLevel: string
   readonly logFormat: string
 }
@@ -28,7 +29,7 @@ export type Improvements = {
   readonly nativeSidecar: boolean
   /** seccompProfile RuntimeDefault: PodSecurity `restricted` takes the pod. */
   readonly seccompProfile: boolean
-  /** The init container hands token and values to the sidecar through a memory volume: nothing is fetched twice. */
+  /** The init container hands token and values to the sidecar through a memory volume, and that one to its successor. */
   readonly handover: boolean
 }
 
@@ -50,6 +51,7 @@ export const originalDefaults: Omit<InjectorDefaults, 'address' | 'image' | 'caC
   setSecurityContext: true,
   exitOnRetryFailure: true,
   staticSecretRenderInterval: '',
+  revokeOnShutdown: false,
   logLevel: 'info',
   logFormat: 'standard',
 }

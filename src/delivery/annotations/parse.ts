@@ -21,6 +21,14 @@ export function readInt(raw: string): number {
   return Number(raw)
 }
 
+/** Decimal, 64 bits, no sign; the empty text is none. @source Go strconv.ParseUint */
+export function readUint(raw: string): number {
+  if (!/^\d+$/.test(raw)) throw new Denial(`strconv.ParseUint: parsing ${goQuote(raw)}: invalid syntax`)
+  if (!Number.isSafeInteger(Number(raw)))
+    throw new Denial(`strconv.ParseUint: parsing ${goQuote(raw)}: value out of range`)
+  return Number(raw)
+}
+
 const quantityPattern = /^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$/
 
 /** A quantity as given, null for the empty text, which leaves the resource out. @source apimachinery resource.ParseQuantity */

@@ -1,5 +1,5 @@
 import type { InjectorDefaults } from './defaults.ts'
-import { readBool, readInt, readQuantity } from './parse.ts'
+import { readBool, readInt, readQuantity, readUint } from './parse.ts'
 
 /** What stands before every name. */
 export const prefix = 'vault.hashicorp.com/'
@@ -42,6 +42,14 @@ const whole = (
   summary,
   read: readInt,
   fallback,
+})
+
+/** null without the annotation: what counts then isn't one number. */
+const count = (name: string, summary: string): Annotation<number | null> => ({
+  name,
+  summary,
+  read: readUint,
+  fallback: () => null,
 })
 
 const quantity = (
@@ -105,6 +113,15 @@ export const annotations = {
     'agent-run-as-same-user',
     defaults => defaults.runAsSameUser,
     'Take the UID of the first app container.',
+  ),
+  revokeOnShutdown: bool(
+    'agent-revoke-on-shutdown',
+    defaults => defaults.revokeOnShutdown,
+    'Revoke the token at the end of the pod, and with it all that was leased.',
+  ),
+  revokeGrace: count(
+    'agent-revoke-grace',
+    'Seconds to wait with that; default 5, and 0 for a native sidecar, which ends after the app.',
   ),
   role: text('role', none, 'The role to log in under.'),
   authPath: text('auth-path', defaults => defaults.authPath, 'Where the auth method is mounted.'),

@@ -1,19 +1,28 @@
 import { backoffMs } from '#ground/base/retry.ts'
 import type { Seconds } from '#ground/base/clock.ts'
+import type { Secret } from '#ground/base/secret.ts'
 import type { World } from '#ground/base/world.ts'
 import { canonicalJson } from '#ground/text/json.ts'
-import { isLeaseGone, isTokenGone } from '#client/api-error.ts'
+import { ApiError, isLeaseGone, isTokenGone } from '#client/api-error.ts'
+import { lookupLease } from '#client/calls/leases.ts'
 import { renewLease, revokeLease } from '#client/calls/token.ts'
-import { keepAlive } from '#client/lifetime.ts'
+import { keepAlive, type Lifetime } from '#client/lifetime.ts'
 import type { KvMounts } from '#client/calls/kv-mounts.ts'
 import { isAway, type ServerReturn } from '#client/server-return.ts'
+import { wholeOf } from '#protocol/members.ts'
 import { type Query, queryText } from '#delivery/functions/query.ts'
 import { type Fetched, fetchOnce, NothingThere, readAgainAfter } from './fetch.ts'
 import type { Identity } from './identity.ts'
-import { LeaseBook } from './lease-book.ts'
+import { LeaseBook, type LeaseNote } from './lease-book.ts'
 
-/** Something fetched before, by an agent that handed it over; instants in ms. */
-export type Primed = { readonly fetched: Fetched; readonly fetchedAtMs: number; readonly nextAtMs: number }
+/** Something fetched before, by an agent before this one; instants in ms. */
+export type Primed = {
+  readonly fetched: Fetched
+  readonly fetchedAtMs: number
+  readonly nextAtMs: number
+  /** null for what has no lease, or one without end. */
+  readonly lease: LeaseNote | null
+}
 
 export type DependencyOptions = {
   readonly query: Query
@@ -30,11 +39,13 @@ export type DependencyOptions = {
   /** Further tries after a failure before it counts as failed. */
   readonly retriesMax: number
   readonly onChange: () => void
+  /** What `primed` says is another. */
+  readonly onKept: () => void
   /** There is nothing at `path`; a notice may say when there is. */
   readonly onAbsent: () => void
   readonly onFailed: (error: unknown) => void
-  /** The server doesn't know the token: waiting helps nobody. */
-  readonly onTokenInvalid: () => void
+  /** The server doesn't know this token: waiting helps nobody. */
+  readonly onTokenInvalid: (token: Secret | null) => void
 }
 
 const firstRetryMs = 250
@@ -79,13 +90,19 @@ export class Dependency {
     return this.#fetched?.fullPath ?? this.#absentAt
   }
 
+  /** null without a lease. Notices name it when it is gone. */
+  get leaseId(): string | null {
+    return this.#fetched?.envelope.leaseId || null
+  }
+
   /** When it is read again at the latest, ms. */
   get nextAtMs(): number {
     return this.#nextAtMs
   }
 
   get isLeased(): boolean {
-    return (this.#fetched?.envelope.leaseId ?? '') !== ''
+    const fetched = this.#fetched ?? this.#options.primed?.fetched
+    return (fetched?.envelope.leaseId ?? '') !== ''
   }
 
   /** It holds a lease that ends with this token. */
@@ -106,13 +123,21 @@ export class Dependency {
   /** What an agent after this one needs to go on. */
   get primed(): Primed | null {
     const fetched = this.#fetched
-    return fetched === null ? null : { fetched, fetchedAtMs: this.#fetchedAtMs, nextAtMs: this.#nextAtMs }
+    if (fetched === null) return this.#options.primed
+    const lease = this.#leases.note(this.#options.identity())
+    return { fetched, fetchedAtMs: this.#fetchedAtMs, nextAtMs: this.#nextAtMs, lease }
   }
 
   /** Reads again now: it changed, or there is a new token. */
   poke(): void {
     this.#failures = 0
     this.#wake?.abort()
+  }
+
+  /** The server says that the lease in use is gone. */
+  leaseEnded(): void {
+    this.#leases.lost()
+    this.poke()
   }
 
   async stop(): Promise<void> {
@@ -128,8 +153,8 @@ export class Dependency {
       await this.#makeRoom()
       // Made before the request: a poke while it runs must not be lost.
       const wake = this.#newWake()
+      const owner = identity()
       try {
-        const owner = identity()
         const fetched = await fetchOnce(owner.client, this.query, mounts, this.#abort.signal)
         this.#failures = 0
         this.#fetchedAtMs = world.clock.now()
@@ -140,7 +165,7 @@ export class Dependency {
         await this.#waitForNext(fetched, wake, world.clock.now() + waitMs)
       } catch (error) {
         if (this.#abort.signal.aborted) return
-        await this.#afterFailure(error, wake)
+        await this.#afterFailure(error, owner, wake)
       }
     }
   }
@@ -159,6 +184,10 @@ export class Dependency {
     const { clock } = world
     for (let old = this.#leases.superseded; old !== null; old = this.#leases.superseded) {
       if (this.#abort.signal.aborted) return
+      if (!old.isSure) {
+        await this.#findEnd(old)
+        continue
+      }
       if (old.endsAtMs + this.#leases.marginMs / 10 >= this.#leases.endsAtMs) {
         await this.#giveBack(old.id)
         break
@@ -175,12 +204,25 @@ export class Dependency {
     await outlive(grantEndsAtMs + marginMs, AbortSignal.any([this.#abort.signal, patience.signal]))
   }
 
+  /** Where the server doesn't tell, the latest that is possible counts. */
+  async #findEnd({ id, endsAtMs }: { readonly id: string; readonly endsAtMs: number }): Promise<void> {
+    const { world, identity } = this.#options
+    try {
+      const { data } = await lookupLease(identity().client, id, { signal: this.#abort.signal })
+      const ttlSeconds = wholeOf(data, 'ttl')
+      this.#leases.supersededEnds(ttlSeconds > 0 ? world.clock.now() + ttlSeconds * 1000 : endsAtMs)
+    } catch (error) {
+      this.#leases.supersededEnds(isLeaseGone(error) ? world.clock.now() : endsAtMs)
+    }
+  }
+
   // Its consumer changed over some time ago; a policy needn't allow this.
   async #giveBack(leaseId: string): Promise<void> {
     const { world, identity } = this.#options
     try {
       await revokeLease(identity().client, leaseId, { signal: this.#abort.signal })
       this.#leases.dropSuperseded()
+      this.#options.onKept()
     } catch (error) {
       world.log.warn(`${this.text}: a lease that is no more in use stays until its end: ${messageOf(error)}`)
     }
@@ -191,30 +233,31 @@ export class Dependency {
     return AbortSignal.any([this.#wake.signal, this.#abort.signal])
   }
 
-  async #goOn({ fetched, fetchedAtMs, nextAtMs }: Primed): Promise<void> {
+  async #goOn({ fetched, fetchedAtMs, nextAtMs, lease }: Primed): Promise<void> {
     const { world, identity } = this.#options
-    const { leaseId, leaseDuration, renewable } = fetched.envelope
-    const endsAtMs = Math.max(fetchedAtMs + leaseDuration * 1000, renewable ? nextAtMs : 0)
+    const { leaseId, leaseDuration } = fetched.envelope
     const wake = this.#newWake()
     this.#fetchedAtMs = fetchedAtMs
     // Its owner doesn't know of it yet.
     await Promise.resolve()
-    if (leaseId !== '' && leaseDuration > 0 && endsAtMs <= world.clock.now()) return
-    this.#note(fetched, identity(), endsAtMs)
+    if (lease !== null && lease.endsAtMs <= world.clock.now()) return
+    if (lease !== null) this.#leases.tookOver(leaseId, leaseDuration * 1000, lease, identity())
     this.#take(fetched)
+    // Its successor was due already.
+    if (lease?.isOrphaned === true) return
     await this.#waitForNext(fetched, wake, nextAtMs)
   }
 
   // After the last try it waits to be poked: by a new token, a change, or its owner's own patience. What works still is
   // no failure; a lease that works no more is tried for on and on.
-  async #afterFailure(error: unknown, wake: AbortSignal): Promise<void> {
+  async #afterFailure(error: unknown, owner: Identity, wake: AbortSignal): Promise<void> {
     const { world, retriesMax, serverReturn, onAbsent, onFailed, onTokenInvalid } = this.#options
     if (!this.#leases.isAlive || this.#failures < retriesMax) this.#failures++
     if (error instanceof NothingThere && this.#absentAt !== error.path) {
       this.#absentAt = error.path
       onAbsent()
     }
-    if (isTokenGone(error)) onTokenInvalid()
+    if (isTokenGone(error)) onTokenInvalid(owner.client.token)
     if (this.#failures === retriesMax + 1) {
       onFailed(new Error(`${this.text}: ${messageOf(error)} (exceeded maximum retries)`, { cause: error }))
     }
@@ -241,11 +284,23 @@ export class Dependency {
     this.#shape = shape
     // The old envelope stays when nothing changed: what was derived from it stays valid.
     if (isNew) this.#fetched = fetched
+    this.#options.onKept()
     if (isNew) this.#options.onChange()
   }
 
+  async #renew(leaseId: string, increment: number, signal: AbortSignal): Promise<Lifetime> {
+    const { client } = this.#options.identity()
+    try {
+      return await renewLease(client, leaseId, increment, { signal })
+    } catch (error) {
+      if (isTokenGone(error)) this.#options.onTokenInvalid(client.token)
+      if (!isAnswer(error)) this.#leases.renewedPerhaps()
+      throw error
+    }
+  }
+
   async #waitForNext({ envelope }: Fetched, wake: AbortSignal, nextAtMs: number): Promise<void> {
-    const { world, identity, onTokenInvalid } = this.#options
+    const { world } = this.#options
     if (envelope.leaseId === '' || !envelope.renewable) {
       this.#nextAtMs = nextAtMs
       await sleep(world, Math.max(0, nextAtMs - world.clock.now()), wake)
@@ -254,15 +309,15 @@ export class Dependency {
     this.#nextAtMs = this.#leases.endsAtMs
     await keepAlive(world, {
       lifetime: { ttlSeconds: envelope.leaseDuration, isRenewable: true },
-      grantedAtMs: this.#fetchedAtMs,
-      renew: async (increment, signal) => renewLease(identity().client, envelope.leaseId, increment, { signal }),
+      grantedAtMs: this.#leases.grantEndsAtMs - envelope.leaseDuration * 1000,
+      renew: (increment, signal) => this.#renew(envelope.leaseId, increment, signal),
       onRenewed: ({ ttlSeconds }) => {
         this.#leases.renewed(world.clock.now() + ttlSeconds * 1000)
         this.#nextAtMs = this.#leases.endsAtMs
+        this.#options.onKept()
       },
       // A server that is away for a while, or a policy without renewal, is no reason for another lease.
       onRetry: (error, waitMs) => {
-        if (isTokenGone(error)) onTokenInvalid()
         world.log.warn(
           `${this.text}: the lease was not renewed: ${messageOf(error)} (again after "${Math.round(waitMs)}ms")`,
         )
@@ -276,6 +331,9 @@ export class Dependency {
     })
   }
 }
+
+// The server's no is an answer; what is not may have been a renewal all the same.
+const isAnswer = (error: unknown): boolean => error instanceof ApiError && error.status < 500
 
 async function sleep(world: World, ms: number, signal: AbortSignal): Promise<void> {
   try {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Secret } from '#ground/base/secret.ts'
 import { simWorld } from '#ground/base/world.ts'
 import { scriptedClient } from '#client/scripted-wire.ts'
 import type { Identity } from './identity.ts'
@@ -26,7 +27,7 @@ test('a lease that is superseded counts until it ends, and not when the one in u
   assert.equal(before(), null)
   await clock.advance(hourMs / 2)
   took('b')
-  assert.deepEqual(book.superseded, { id: 'a', endsAtMs: startMs + hourMs })
+  assert.deepEqual(book.superseded, { id: 'a', endsAtMs: startMs + hourMs, isSure: true })
   book.lost()
   assert.deepEqual([book.isAlive, before()], [false, null])
   took('c')
@@ -53,4 +54,35 @@ test('a change-over takes a tenth of the lease, and no more than five minutes', 
   assert.equal(book.marginMs, 6_000)
   took('a')
   assert.equal(book.marginMs, 300_000)
+})
+
+test('what is noted of a book is what another goes on with: both leases, and whether the one in use is orphaned', async () => {
+  const { clock, book, took, startMs } = start(2 * hourMs)
+  const later: Identity = { client: scriptedClient([]).client.with({ token: new Secret('t2') }), endsAtMs: () => null }
+  assert.equal(book.note(later), null)
+  took('a')
+  await clock.advance(hourMs / 2)
+  took('b')
+  book.renewed(startMs + 3 * hourMs)
+  const before = { id: 'a', endsAtMs: startMs + hourMs }
+  assert.deepEqual(book.note(later), { endsAtMs: startMs + 2 * hourMs, isOrphaned: true, before })
+  const next = new LeaseBook(clock)
+  next.tookOver('b', hourMs, { endsAtMs: startMs + 3 * hourMs, isOrphaned: false, before }, later)
+  assert.deepEqual([next.endsAtMs, next.superseded], [startMs + 3 * hourMs, { ...before, isSure: true }])
+  assert.deepEqual(next.note(later), { endsAtMs: startMs + 3 * hourMs, isOrphaned: false, before })
+})
+
+test('a lease whose last renewal got no answer counts as long as it may live, and works as long as it surely does', async () => {
+  const { clock, book, took, startMs } = start()
+  took('a')
+  await clock.advance(hourMs / 2)
+  book.renewedPerhaps()
+  assert.equal(book.endsAtMs, startMs + hourMs)
+  took('b')
+  assert.deepEqual(book.superseded, { id: 'a', endsAtMs: startMs + 1.5 * hourMs, isSure: false })
+  book.supersededEnds(startMs + 1.25 * hourMs)
+  assert.deepEqual(book.superseded, { id: 'a', endsAtMs: startMs + 1.25 * hourMs, isSure: true })
+  book.renewed(startMs + 3 * hourMs)
+  await clock.advance(hourMs)
+  assert.equal(book.superseded, null)
 })

@@ -1,7 +1,27 @@
 import type { Clock } from '#ground/base/clock.ts'
 import { type Identity, isSameIdentity } from './identity.ts'
 
-type Lease = { readonly id: string; endsAtMs: number; readonly owner: Identity; readonly ttlMs: number }
+type Lease = {
+  readonly id: string
+  endsAtMs: number
+  /** It may work until then: a renewal without an answer can have been one. */
+  latestEndMs: number
+  readonly owner: Identity
+  readonly ttlMs: number
+}
+
+/** `isSure`: it doesn't end earlier either. */
+type Superseded = { readonly id: string; readonly endsAtMs: number; readonly isSure: boolean }
+
+/** What is known of a source's leases, for an agent that goes on with them; instants in ms. */
+export type LeaseNote = {
+  /** The current one's end. */
+  readonly endsAtMs: number
+  /** It ends with a token that has a successor already. */
+  readonly isOrphaned: boolean
+  /** The one before, while it lives. */
+  readonly before: { readonly id: string; readonly endsAtMs: number } | null
+}
 
 const longestMarginMs = 300_000
 
@@ -21,11 +41,36 @@ export class LeaseBook {
   /** Another secret was made; the one before it is superseded. */
   took(id: string, ttlMs: number, endsAtMs: number, owner: Identity): void {
     if (this.#current !== null && this.#current.id !== id && this.#lives(this.#current)) this.#previous = this.#current
-    this.#current = { id, endsAtMs, owner, ttlMs }
+    this.#current = { id, endsAtMs, latestEndMs: endsAtMs, owner, ttlMs }
+  }
+
+  /** Goes on with what was noted; `id` and `ttlMs` are those of the current one. */
+  tookOver(id: string, ttlMs: number, { endsAtMs, before }: LeaseNote, owner: Identity): void {
+    this.#current = { id, endsAtMs, latestEndMs: endsAtMs, owner, ttlMs }
+    this.#previous = before === null ? null : { ...before, latestEndMs: before.endsAtMs, owner, ttlMs }
+  }
+
+  /** null where there is none. */
+  note(identity: Identity): LeaseNote | null {
+    if (this.#current === null) return null
+    const isOrphaned = !this.isOwnedBy(identity)
+    return {
+      endsAtMs: isOrphaned ? this.endsAtMs : this.#current.endsAtMs,
+      isOrphaned,
+      before: this.superseded && { id: this.superseded.id, endsAtMs: this.superseded.endsAtMs },
+    }
   }
 
   renewed(endsAtMs: number): void {
-    if (this.#current !== null) this.#current.endsAtMs = endsAtMs
+    if (this.#current === null) return
+    this.#current.endsAtMs = endsAtMs
+    this.#current.latestEndMs = endsAtMs
+  }
+
+  /** A renewal got no answer: nobody knows whether it was one. */
+  renewedPerhaps(): void {
+    const lease = this.#current
+    if (lease !== null) lease.latestEndMs = Math.max(lease.latestEndMs, this.#clock.now() + lease.ttlMs)
   }
 
   /** The server doesn't know the current one any more. */
@@ -57,13 +102,21 @@ export class LeaseBook {
     return Math.min(longestMarginMs, (this.#current?.ttlMs ?? 0) / 10)
   }
 
-  /** The one before, while it lives beside the current one: a third would be one too many. */
-  get superseded(): { readonly id: string; readonly endsAtMs: number } | null {
-    if (this.#previous === null || !this.isAlive || !this.#lives(this.#previous)) return null
-    return { id: this.#previous.id, endsAtMs: endOf(this.#previous) }
+  /** The one before, while it may live beside the current one: a third would be one too many. */
+  get superseded(): Superseded | null {
+    const old = this.#previous
+    if (old === null || !this.isAlive) return null
+    const endsAtMs = endOf({ endsAtMs: old.latestEndMs, owner: old.owner })
+    if (endsAtMs <= this.#clock.now()) return null
+    return { id: old.id, endsAtMs, isSure: old.latestEndMs === old.endsAtMs }
   }
 
-  /** The one before was revoked. */
+  /** When the one before ends, at the latest. */
+  supersededEnds(endsAtMs: number): void {
+    if (this.#previous !== null) this.#previous = { ...this.#previous, endsAtMs, latestEndMs: endsAtMs }
+  }
+
+  /** The one before ended. */
   dropSuperseded(): void {
     this.#previous = null
   }
@@ -77,6 +130,6 @@ export class LeaseBook {
   }
 }
 
-function endOf({ endsAtMs, owner }: Lease): number {
+function endOf({ endsAtMs, owner }: Pick<Lease, 'endsAtMs' | 'owner'>): number {
   return Math.min(endsAtMs, owner.endsAtMs() ?? Number.POSITIVE_INFINITY)
 }

@@ -1,4 +1,5 @@
 import type { Seconds } from '#ground/base/clock.ts'
+import type { Secret } from '#ground/base/secret.ts'
 import type { World } from '#ground/base/world.ts'
 import { TemplateError } from '#ground/template/errors.ts'
 import type { FunctionTable } from '#ground/template/function.ts'
@@ -9,11 +10,12 @@ import type { ApiClient } from '#client/api.ts'
 import { KvMounts } from '#client/calls/kv-mounts.ts'
 import { ServerReturn } from '#client/server-return.ts'
 import type { Envelope } from '#protocol/envelope.ts'
-import { type Query, queryText } from '#delivery/functions/query.ts'
+import { type Query, queryText, readQuery } from '#delivery/functions/query.ts'
 import { hostFunctions } from '#delivery/functions/host.ts'
 import { vaultFunctions } from '#delivery/functions/vault.ts'
-import type { Parcel, Recipe } from '#delivery/recipe.ts'
+import type { Parcel, Recipe, Shape } from '#delivery/recipe.ts'
 import { Dependency, type Primed } from './dependency.ts'
+import { fieldText } from './field.ts'
 import type { Identity } from './identity.ts'
 
 export type ObtainerOptions = {
@@ -28,16 +30,19 @@ export type ObtainerOptions = {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly staticInterval: Seconds
   readonly retriesMax: number
-  /** The token is known to nobody any more. */
-  readonly onTokenInvalid: () => void
+  /** This token is known to nobody any more; it may have a successor. */
+  readonly onTokenInvalid: (token: Secret | null) => void
   /** What an agent before this one fetched, by query text; each is used once. */
   readonly primed?: ReadonlyMap<string, Primed>
-  /** The paths that are read now, those too where nothing is yet: what change notices are wanted for. */
+  /** What change notices are wanted for: the paths that are read now, those too where nothing is yet, and leases. */
   readonly onPaths?: (paths: ReadonlySet<string>) => void
+  /** What `held` says is another. */
+  readonly onKept?: () => void
 }
 
 export type Order = {
-  readonly recipe: Recipe & { readonly shape: { readonly kind: 'template' } }
+  /** A template finds its sources itself; a field has one. */
+  readonly recipe: Recipe & { readonly shape: { readonly kind: 'template' | 'field' } }
   readonly sandboxPath: string | null
   /** Called with each new parcel, one at a time. */
   readonly deliver: (parcel: Parcel, signal: AbortSignal) => Promise<void>
@@ -53,7 +58,9 @@ type Job = {
   uses: ReadonlySet<string>
 }
 
+const nothing = new Uint8Array(0)
 const unknownEnd = (): null => null
+const unheard = (): void => undefined
 const nothingToDo = async (): Promise<void> => undefined
 
 /**
@@ -100,12 +107,13 @@ export class Obtainer {
   }
 
   /**
-   * Something at this path changed; `null` = anything may have. Then what is made by asking (a database user, a
+   * Something at this path changed, or a lease of this id is gone; `null` = anything may have. Then what is made by asking (a database user, a
    * certificate) stays: asking again would make another.
    */
   changed(path: string | null): void {
     for (const dependency of this.#dependencies.values()) {
-      if (path === null ? !dependency.isMade : dependency.path === path) dependency.poke()
+      if (path !== null && dependency.leaseId === path) dependency.leaseEnded()
+      else if (path === null ? !dependency.isMade : dependency.path === path) dependency.poke()
     }
   }
 
@@ -116,10 +124,12 @@ export class Obtainer {
     this.#schedule()
   }
 
-  /** All that is held now, by query text, for an agent that goes on with it. */
-  held(): ReadonlyMap<string, Primed> {
-    const held = new Map<string, Primed>()
-    for (const [text, { primed }] of this.#dependencies) if (primed !== null) held.set(text, primed)
+  /** All that is held now, by query text, for an agent that goes on with it; or only what was made by asking. */
+  held(what: 'all' | 'made'): ReadonlyMap<string, Primed> {
+    const held = new Map(this.#primed)
+    for (const [text, { primed, isMade }] of this.#dependencies) {
+      if (primed !== null && (what === 'all' || isMade)) held.set(text, primed)
+    }
     return held
   }
 
@@ -155,7 +165,6 @@ export class Obtainer {
 
   /** @returns null while something is missing. @throws TemplateError */
   #pass(job: Job): Parcel | null {
-    const { shape } = job.order.recipe
     const used = new Set<string>()
     const missing: Query[] = []
     const seen = (query: Query): Dependency | null => {
@@ -165,6 +174,25 @@ export class Obtainer {
       if (dependency?.fetched == null) missing.push(query)
       return dependency
     }
+    const bytes = this.#shaped(job, seen, missing)
+    job.uses = used
+    for (const query of missing) this.#want(query)
+    return missing.length > 0 ? null : this.#parcel(job, bytes)
+  }
+
+  #shaped(job: Job, seen: (query: Query) => Dependency | null, missing: readonly Query[]): Uint8Array {
+    const { shape, sources } = job.order.recipe
+    if (shape.kind === 'template') return this.#rendered(job, shape, seen, missing)
+    const fetched = seen(readQuery(sources[0]!.path))?.fetched ?? null
+    return fetched === null ? nothing : Buffer.from(fieldText(fetched, shape.field))
+  }
+
+  #rendered(
+    job: Job,
+    shape: Shape & { readonly kind: 'template' },
+    seen: (query: Query) => Dependency | null,
+    missing: readonly Query[],
+  ): Uint8Array {
     const functions: FunctionTable = new Map([
       ...this.#pure,
       ...hostFunctions({ env: this.#options.env, sandboxPath: job.order.sandboxPath, onFile: () => undefined }),
@@ -175,17 +203,13 @@ export class Obtainer {
     ])
     const [left, right] = shape.delimiters
     job.template ??= parseTemplate('', shape.text, { delims: { left, right }, functions })
-    let bytes: Uint8Array
     try {
-      bytes = job.template.render(null, { functions, missingKey: shape.missingKey === 'error' ? 'error' : 'zero' })
+      return job.template.render(null, { functions, missingKey: shape.missingKey === 'error' ? 'error' : 'zero' })
     } catch (error) {
       // Before the data is there, what a template makes of nil says nothing about it.
       if (!(error instanceof TemplateError) || missing.length === 0) throw error
-      bytes = new Uint8Array(0)
+      return nothing
     }
-    job.uses = used
-    for (const query of missing) this.#want(query)
-    return missing.length > 0 ? null : this.#parcel(job, bytes)
   }
 
   #parcel(job: Job, bytes: Uint8Array): Parcel {
@@ -220,6 +244,7 @@ export class Obtainer {
       retriesMax,
       onTokenInvalid,
       onChange: () => this.#onChange(text),
+      onKept: this.#options.onKept ?? unheard,
       onAbsent: () => this.#tellPaths(),
       onFailed: error => {
         for (const job of this.#jobs) if (job.uses.has(text)) job.order.onFailed(error)
@@ -235,7 +260,7 @@ export class Obtainer {
   }
 
   #tellPaths(): void {
-    const paths = [...this.#dependencies.values()].map(one => one.path).filter(path => path !== null)
+    const paths = [...this.#dependencies.values()].flatMap(one => [one.path, one.leaseId]).filter(path => path !== null)
     this.#options.onPaths?.(new Set(paths))
   }
 

@@ -9,7 +9,7 @@ import { fault } from '#protocol/fault.ts'
 import { DatabaseFailure } from './driver.ts'
 import { rotateRoot } from './rotation.ts'
 import { type Config, configEntries } from './entries.ts'
-import { type DatabaseState, failed, inTurn, row, textOf } from './state.ts'
+import { type DatabaseState, failed, inTurn, row, textOf, tell } from './state.ts'
 
 /** What is our own of a body; every other key goes to the database's driver. */
 const own = {
@@ -69,6 +69,7 @@ async function write(call: Call<{ name: string }>, state: DatabaseState): Promis
     }
     await view.commit([put(configEntries.key(name), config)])
     await state.connections.forget(name)
+    tell(state, 'config-write', `config/${name}`, `config/${name}`)
     const url = config.details['connection_url']
     const isOpen = typeof url === 'string' && passwordInUrl.test(url) && !isTemplate(url)
     return isOpen ? { ...empty, warnings: [openPasswordWarning] } : empty
@@ -161,9 +162,10 @@ export const configRows = [
       delete: {
         access: 'policy',
         summary: 'Delete a connection; its leases can not be revoked without it.',
-        async handler({ input }, { parts, connections }) {
-          await parts.view.commit([drop(configEntries.key(input.name))])
-          await connections.forget(input.name)
+        async handler({ input }, state) {
+          await state.parts.view.commit([drop(configEntries.key(input.name))])
+          await state.connections.forget(input.name)
+          tell(state, 'config-delete', `config/${input.name}`, `config/${input.name}`)
           return empty
         },
       },
@@ -188,6 +190,7 @@ export const configRows = [
             .catch(error => {
               throw failed('', error)
             })
+          tell(state, 'reset', `reset/${input.name}`)
           return empty
         },
       },

@@ -12,7 +12,7 @@ import type { InUse } from './connections.ts'
 import { type Issued, issue } from './credential.ts'
 import { DatabaseFailure, detail, type NewUser } from './driver.ts'
 import { type Role, roleEntries } from './entries.ts'
-import { type DatabaseState, failed, row, textOf } from './state.ts'
+import { type DatabaseState, failed, row, textOf, tell } from './state.ts'
 import { checkAllowed } from './static-role.ts'
 
 export const secretType = 'creds'
@@ -36,7 +36,9 @@ async function make(call: Call<{ name: string }>, state: DatabaseState): Promise
   if (role === null) throw fault('request.invalid', `unknown role: ${name}`)
   await checkAllowed(name, role.dbName, state)
   try {
-    return await state.connections.use(role.dbName, call.signal, use => makeWith(use, name, role, call, state))
+    const reply = await state.connections.use(role.dbName, call.signal, use => makeWith(use, name, role, call, state))
+    tell(state, 'creds-create', `creds/${name}`)
+    return reply
   } catch (error) {
     throw failed('', error)
   }

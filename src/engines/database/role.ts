@@ -8,7 +8,7 @@ import { drop } from '#backend/storage.ts'
 import { fault } from '#protocol/fault.ts'
 import { planOf, shownPlan } from './credential.ts'
 import { type CredentialPlan, type Role, roleEntries, staticRoleEntries } from './entries.ts'
-import { type DatabaseState, row } from './state.ts'
+import { type DatabaseState, row, tell } from './state.ts'
 
 /** What credentials of both kinds of roles are. */
 export const credentialFields = {
@@ -58,10 +58,11 @@ export function statementsOf(given: readonly string[]): readonly string[] {
 }
 
 /** @source openbao builtin/logical/database/path_roles.go: fields that aren't sent keep their value */
-async function write({ input, sent }: RoleCall, { parts }: DatabaseState): Promise<Reply> {
+async function write({ input, sent }: RoleCall, state: DatabaseState): Promise<Reply> {
+  const { parts } = state
   if ((await parts.view.get(staticRoleEntries.key(input.name))) !== null)
     throw fault('request.invalid', 'Role and Static Role names must be unique')
-  await parts.view.update(roleEntries.key(input.name), now => {
+  const isNew = await parts.view.update<Role, boolean>(roleEntries.key(input.name), now => {
     const keep = <T>(key: keyof typeof fields, value: T, kept: T | undefined): T =>
       sent.has(key) || kept === undefined ? value : kept
     const role: Role = {
@@ -80,8 +81,10 @@ async function write({ input, sent }: RoleCall, { parts }: DatabaseState): Promi
     }
     if (role.dbName === '') throw fault('request.invalid', 'database name is required')
     if (role.maxTtl > 0 && role.defaultTtl > role.maxTtl) throw fault('request.invalid', 'default_ttl exceeds max_ttl')
-    return { entry: role, result: undefined }
+    return { entry: role, result: now === null }
   })
+  const path = `roles/${input.name}`
+  tell(state, isNew ? 'role-create' : 'role-update', path, path)
   return empty
 }
 
@@ -115,8 +118,9 @@ export const roleRows = [
       delete: {
         access: 'policy',
         summary: 'Delete a role; its accounts live on until their leases end.',
-        async handler({ input }, { parts }) {
-          await parts.view.commit([drop(roleEntries.key(input.name))])
+        async handler({ input }, state) {
+          await state.parts.view.commit([drop(roleEntries.key(input.name))])
+          tell(state, 'role-delete', `roles/${input.name}`, `roles/${input.name}`)
           return empty
         },
       },

@@ -260,3 +260,46 @@ for (const [rule, config, text] of [
     assert.match(errors.join(), text)
   })
 }
+
+test('database: subscribers are told what happens, without credentials', async () => {
+  const { server, database } = await open()
+  await using _ = server
+  using heard = server.house.events.subscribe({ types: 'database/*', filter: null })!
+  using watched = server.house.notices.subscribe(new Set(['database/static-creds/s', 'database/creds/app']))
+  await post(server, 'roles/app', { db_name: 'app', creation_statements: ['MAKE'] })
+  await post(server, 'roles/app', { default_ttl: '1h' })
+  await server.ask('GET', 'database/creds/app')
+  await post(server, 'static-roles/s', hourly)
+  await post(server, 'rotate-role/s')
+  await post(server, 'rotate-root/app')
+  await post(server, 'reset/app')
+  await server.ask('DELETE', 'database/static-roles/s')
+  await server.ask('DELETE', 'database/roles/app')
+  await server.ask('DELETE', 'database/config/app')
+  heard[Symbol.dispose]()
+  watched[Symbol.dispose]()
+  const signal = new AbortController().signal
+  const seen: Json[] = []
+  const secrets = [database.passwordOf('steady')!, database.passwordOf('root')!]
+  for await (const { type, metadata } of heard.read(signal)) {
+    seen.push([type, metadata['data_path']!, metadata['name']!, metadata['modified']!])
+    for (const secret of secrets) assert.ok(!JSON.stringify(metadata).includes(secret))
+  }
+  assert.deepEqual(seen, [
+    ['database/role-create', 'database/roles/app', 'app', 'true'],
+    ['database/role-update', 'database/roles/app', 'app', 'true'],
+    ['database/creds-create', 'database/creds/app', 'app', 'false'],
+    ['database/static-role-create', 'database/static-roles/s', 's', 'true'],
+    ['database/static-creds-create', 'database/static-creds/s', 's', 'true'],
+    ['database/rotate', 'database/static-creds/s', 's', 'true'],
+    ['database/root-rotate', 'database/config/app', 'app', 'true'],
+    ['database/reset', 'database/reset/app', 'app', 'false'],
+    ['database/static-role-delete', 'database/static-roles/s', 's', 'true'],
+    ['database/role-delete', 'database/roles/app', 'app', 'true'],
+    ['database/config-delete', 'database/config/app', 'app', 'true'],
+  ])
+  // Another account for somebody else changes nothing for who has one; a rotation does.
+  const notices: Json[] = []
+  for await (const notice of watched.read(signal)) notices.push('path' in notice ? notice.path : null)
+  assert.deepEqual(notices, ['database/static-creds/s', 'database/static-creds/s'])
+})

@@ -5,7 +5,7 @@ import { credentialOf, makeMaterial } from './credential.ts'
 import { DatabaseFailure, detail } from './driver.ts'
 import { configEntries, type StaticRole, staticRoleEntries } from './entries.ts'
 import { parseSchedule } from './schedule.ts'
-import { type DatabaseState, failed, inTurn, newPassword } from './state.ts'
+import { type DatabaseState, failed, inTurn, newPassword, tell } from './state.ts'
 
 export const rotateAlarm = 'rotate'
 
@@ -53,7 +53,9 @@ export function rotateRoot(name: string, state: DatabaseState, signal: AbortSign
             : { entry: { ...now, password, pendingPassword: null, generation }, result: null },
         )
       })
+      tell(state, 'root-rotate', `rotate-root/${name}`, `config/${name}`)
     } catch (error) {
+      tell(state, 'root-rotate-fail', `rotate-root/${name}`)
       throw failed('unable to rotate root credentials', error)
     } finally {
       await state.connections.forget(name)
@@ -65,7 +67,7 @@ export function rotateRoot(name: string, state: DatabaseState, signal: AbortSign
 export const rotateNow = (name: string, state: DatabaseState): Promise<void> =>
   inTurn(state, `static-role/${name}`, async () => {
     const role = await state.parts.view.get(staticRoleEntries.key(name))
-    if (role !== null) await rotate(name, role, state)
+    if (role !== null) await rotateAndTell(name, role, state)
   })
 
 /** What is due, or was begun. What fails is asked for again by the core, further and further apart, also after a restart. */
@@ -77,7 +79,7 @@ export function onAlarm(name: string, state: DatabaseState): Promise<void> {
     const now = world.clock.now()
     if (role.pending === null && now < role.nextAt) return
     const isLate = role.rotationWindow > 0 && now > role.nextAt + role.rotationWindow * 1000
-    if (role.pending !== null || !isLate) return rotate(name, role, state)
+    if (role.pending !== null || !isLate) return rotateAndTell(name, role, state)
     const nextAt = nextRotation(role, now)
     world.log.warn('a rotation was not done within its window; it waits for the next', { role: name, at: nextAt })
     await keep(name, { ...role, nextAt }, nextAt, state)
@@ -112,6 +114,16 @@ async function rotate(name: string, role: StaticRole, state: DatabaseState): Pro
   })
 }
 
+async function rotateAndTell(name: string, role: StaticRole, state: DatabaseState): Promise<void> {
+  try {
+    await rotate(name, role, state)
+  } catch (error) {
+    tell(state, 'rotate-fail', `rotate-role/${name}`)
+    throw error
+  }
+  tell(state, 'rotate', `rotate-role/${name}`, `static-creds/${name}`)
+}
+
 /**
  * A role that is new or was changed. The first rotation belongs to the creation: a role whose account the database
  * refuses isn't kept; one where no answer came is, since its new password may be in force.
@@ -124,11 +136,19 @@ export function keepStatic(
   const { view } = state.parts
   const key = staticRoleEntries.key(name)
   return inTurn(state, `static-role/${name}`, async () => {
-    const { role, rotates } = change(await view.get(key))
-    if (!rotates) return keep(name, role, role.pending === null ? role.nextAt : state.parts.world.clock.now(), state)
+    const before = await view.get(key)
+    const { role, rotates } = change(before)
+    const path = `static-roles/${name}`
+    if (!rotates) {
+      await keep(name, role, role.pending === null ? role.nextAt : state.parts.world.clock.now(), state)
+      return tell(state, 'static-role-update', path, path)
+    }
     try {
       await rotate(name, role, state)
+      tell(state, before === null ? 'static-role-create' : 'static-role-update', path, path)
+      tell(state, 'static-creds-create', path, `static-creds/${name}`)
     } catch (error) {
+      tell(state, 'static-creds-create-fail', path)
       const isOpen = error instanceof DatabaseFailure && error.kind === 'unknown'
       if (!isOpen) await view.commit([drop(key)], { alarms: [{ kind: rotateAlarm, id: name, at: null }] })
       throw failed('error setting credentials', error)

@@ -32,6 +32,17 @@ export async function newPassword({ services, world }: Parts, policy: string): P
   return generatePassword(world.entropy, defaultPasswordRules)
 }
 
+/**
+ * Tells who subscribes; after what happened is durable.
+ * @param operation Vault's: `creds-create`. @param path of the request, or what stands for it.
+ * @param changed the path that reads otherwise from now on, where there is one: whoever watches it reads it again.
+ */
+export function tell({ parts }: DatabaseState, operation: string, path: string, changed?: string): void {
+  const name = path.slice(path.lastIndexOf('/') + 1)
+  const event = { type: `database/${operation}`, path, dataPath: changed ?? path, operation, metadata: { name } }
+  parts.emit({ ...event, modified: changed !== undefined })
+}
+
 /** Runs after whatever else runs under this name. */
 export function inTurn<R>({ turns }: DatabaseState, name: string, work: () => Promise<R>): Promise<R> {
   const before = turns.get(name) ?? Promise.resolve()

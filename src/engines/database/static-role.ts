@@ -14,7 +14,7 @@ import { configEntries, roleEntries, type StaticRole, staticRoleEntries } from '
 import { credentialFields, mergedPlan, statementsOf } from './role.ts'
 import { keepStatic, nextRotation, rotateAlarm, rotateNow } from './rotation.ts'
 import { parseSchedule, ScheduleProblem } from './schedule.ts'
-import { type DatabaseState, failed, inTurn, row } from './state.ts'
+import { type DatabaseState, failed, inTurn, row, tell } from './state.ts'
 
 const periodMin = 5
 const windowMin = 3600
@@ -193,6 +193,7 @@ export const staticRoleRows = [
           await inTurn(state, `static-role/${input.name}`, () =>
             state.parts.view.commit([drop(staticRoleEntries.key(input.name))], { alarms }),
           )
+          tell(state, 'static-role-delete', `static-roles/${input.name}`, `static-roles/${input.name}`)
           return empty
         },
       },

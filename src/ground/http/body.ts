@@ -75,6 +75,11 @@ export class RequestBody implements Body {
     return this.#mode === 'bytes' || this.#mode === 'discard' || this.#gathered.length < heldBytesMax
   }
 
+  /** Its reader takes it piece by piece: it may take as long as it goes on. */
+  get isStreamed(): boolean {
+    return this.#mode === 'stream'
+  }
+
   get hasBegun(): boolean {
     return this.#received > 0
   }

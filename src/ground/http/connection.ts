@@ -389,15 +389,17 @@ export class Connection implements Timed, Flushable {
       else this.#socket.pause()
     }
     const { limits } = this.#front
-    if (body !== null && body.failure === null) this.#enter('body', limits.bodyTimeoutMs)
+    if (body?.isStreamed && !body.isHungry) this.#enter('busy', Number.POSITIVE_INFINITY)
+    else if (body !== null && body.failure === null) this.#enter('body', limits.bodyTimeoutMs, body.isStreamed)
     else if (this.#request !== null) this.#enter('busy', Number.POSITIVE_INFINITY)
     else if (isClogged) this.#enter('clogged', limits.idleTimeoutMs)
     else if (left > 0) this.#enter('head', limits.headTimeoutMs)
     else this.#enter('idle', limits.idleTimeoutMs)
   }
 
-  #enter(phase: Phase, ms: number): void {
-    if (phase === this.#phase && phase !== 'idle') return
+  /** @param isRenewed what counts is that it goes on. */
+  #enter(phase: Phase, ms: number, isRenewed = phase === 'idle'): void {
+    if (phase === this.#phase && !isRenewed) return
     this.#phase = phase
     this.deadlineMs = this.#front.deadlines.in(ms)
   }

@@ -95,7 +95,7 @@ export type HttpLimits = {
   headerCountMax: number
   /** ms from the first byte of a request to the end of its head; default 10,000. */
   headTimeoutMs: number
-  /** ms from the end of the head to the end of the body; default 30,000. */
+  /** ms from the end of the head to the end of the body, or of a streamed body between two pieces; default 30,000. */
   bodyTimeoutMs: number
   /** ms between requests of a kept connection; default 300,000. */
   idleTimeoutMs: number

@@ -1,18 +1,19 @@
 import type { WebSocket } from 'ws'
+import type { Bytes } from '#ground/base/brand.ts'
 import type { Clock } from '#ground/base/clock.ts'
 import { BoundedQueue } from '#ground/base/queue.ts'
 
-/** One end of an open WebSocket that carries texts. */
+/** One end of an open WebSocket that takes texts, and sends them or bytes. */
 export interface WebSocketPeer {
   /** Texts as they come, within the bounds; ends when the connection does. One reader. */
   readonly messages: AsyncIterable<string>
   /** How it ended: 1006 when the connection broke without a closing handshake. */
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>
   /**
-   * Resolves when the text has left our buffers: who awaits it is slowed down by a slow reader. Never throws. A peer
-   * that takes nothing while texts pile up above the bound is closed with 1008.
+   * Resolves when the message has left our buffers: who awaits it is slowed down by a slow reader. Never throws. A peer
+   * that takes nothing while messages pile up above the bound is closed with 1008.
    */
-  send(text: string): Promise<void>
+  send(message: string | Bytes): Promise<void>
   /** Begins the closing handshake (RFC 6455 section 7); the connection is gone a little later, in any case. */
   close(code: number, reason: string): void
 }
@@ -106,12 +107,12 @@ export class WsPeer implements WebSocketPeer {
     })
   }
 
-  send(text: string): Promise<void> {
+  send(message: string | Bytes): Promise<void> {
     return new Promise(resolve => {
       if (this.#web.bufferedAmount > this.#unsentBytesMax) {
         this.close(1008, 'messages are taken too slowly')
         resolve()
-      } else this.#web.send(text, () => resolve())
+      } else this.#web.send(message, () => resolve())
     })
   }
 

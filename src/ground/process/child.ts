@@ -15,6 +15,8 @@ export type ChildOptions = {
   readonly output?: 'inherit' | 'capture' | 'ignore'
   /** Default 1 MiB; what goes beyond is dropped and told. */
   readonly outputBytesMax?: number
+  /** Ours in all but name: our standard input, our terminal and our process group; signals reach itself only. */
+  readonly isForeground?: true
 }
 
 export type ChildEnd = {
@@ -45,19 +47,21 @@ const outputBytesMaxDefault = 1024 * 1024
 // After its end a child's output may be held open by what it left running; we don't wait for that.
 const drainMs = 1000
 
-/** A child in a process group of its own, started without a shell. */
+/** A child in a process group of its own unless it is a foreground one, started without a shell. */
 export class Child {
   readonly pid: number
   /** Resolves when it has ended, by itself or not. */
   readonly ended: Promise<ChildEnd>
   readonly #clock: Clock
   readonly #process: ChildProcess
+  readonly #target: number
   #isRunning = true
 
   private constructor(clock: Clock, started: ChildProcess & { readonly pid: number }, options: ChildOptions) {
     this.pid = started.pid
     this.#clock = clock
     this.#process = started
+    this.#target = options.isForeground ? started.pid : -started.pid
     this.ended = this.#watch(options)
   }
 
@@ -70,8 +74,8 @@ export class Child {
       ...(options.cwd !== undefined && { cwd: options.cwd }),
       env: childEnvironment(options.env),
       // A group of its own: what it starts in turn is reached by one signal.
-      detached: true,
-      stdio: [options.input === undefined ? 'ignore' : 'pipe', output, output],
+      detached: !options.isForeground,
+      stdio: [options.input !== undefined ? 'pipe' : options.isForeground ? 'inherit' : 'ignore', output, output],
     })
     if (hasPid(started)) return new Child(clock, started, options)
     const error = await new Promise<NodeJS.ErrnoException>(resolve => started.once('error', resolve))
@@ -86,7 +90,7 @@ export class Child {
   signal(name: NodeJS.Signals): void {
     if (!this.#isRunning) return
     try {
-      process.kill(-this.pid, name)
+      process.kill(this.#target, name)
     } catch {
       // It ended just now.
     }

@@ -57,6 +57,11 @@ export function formatRfc3339(ms: number): string {
   return `${wholeSeconds(Math.floor(ms / 1000))}Z`
 }
 
+/** As Go's `time.Time.String()` writes UTC, without a fraction: `2026-01-01 00:00:00 +0000 UTC`. */
+export function formatGoTime(ms: number): string {
+  return `${wholeSeconds(Math.floor(ms / 1000)).replace('T', ' ')} +0000 UTC`
+}
+
 // As lenient as Go's time.Parse(RFC3339): an hour of one digit and a comma before the fraction pass.
 const shape = /^(\d{4})-(\d\d)-(\d\d)T(\d{1,2}):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))$/
 

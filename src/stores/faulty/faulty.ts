@@ -11,6 +11,8 @@ import {
   type Store,
   type StoreBatch,
   type StoreChange,
+  type StoreCopy,
+  type StoreEntry,
   StoreError,
   type StoreKey,
   type Term,
@@ -109,6 +111,20 @@ class Faulty implements FaultyStore {
       if (!more || last === undefined) return
       next = keyAfter(last)
     }
+  }
+
+  copy(): Maybe<StoreCopy> {
+    return this.#read(() => this.#inner.copy())
+  }
+
+  stage(pages: AsyncIterable<readonly StoreEntry[]>): Promise<void> {
+    this.#assertUsable()
+    return this.#inner.stage(pages)
+  }
+
+  install(): Promise<void> {
+    this.#assertUsable()
+    return this.#inner.install()
   }
 
   close(): Promise<void> {

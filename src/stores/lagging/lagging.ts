@@ -12,6 +12,8 @@ import {
   type Store,
   type StoreBatch,
   type StoreChange,
+  type StoreCopy,
+  type StoreEntry,
   StoreError,
   type StoreKey,
   type StoreLimits,
@@ -117,6 +119,18 @@ class Lagging implements LaggingStore {
 
   loseTerm(): void {
     void this.#inner.campaign(new AbortController().signal)
+  }
+
+  copy(): Promise<StoreCopy> {
+    return this.#late(() => this.#inner.copy())
+  }
+
+  stage(pages: AsyncIterable<readonly StoreEntry[]>): Promise<void> {
+    return this.#late(() => this.#inner.stage(pages))
+  }
+
+  install(): Promise<void> {
+    return this.#late(() => this.#inner.install())
   }
 
   close(): Promise<void> {

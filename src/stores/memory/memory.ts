@@ -13,6 +13,7 @@ import {
   type Revision,
   type ScanPage,
   type Store,
+  type StoreCopy,
   type StoreBatch,
   type StoreChange,
   type StoreEntry,
@@ -45,6 +46,17 @@ export class MemoryMedium {
     }
   }
 
+  /** What is there, by reference: no value is ever changed in place. */
+  entries(): readonly StoreEntry[] {
+    return Array.from(this.#keys.from(''), key => ({ key, value: this.#values.get(key)! }))
+  }
+
+  replace(entries: readonly StoreEntry[]): void {
+    for (const key of Array.from(this.#keys.from(''))) this.#keys.delete(key)
+    this.#values.clear()
+    this.apply(entries)
+  }
+
   /** Keys from `from` (included) on, in order. */
   from(from: StoreKey): Iterable<StoreKey> {
     return this.#keys.from(from)
@@ -56,12 +68,15 @@ function copy(value: Bytes): Bytes {
   return new Uint8Array(value)
 }
 
+const pageEntries = 100
+
 class MemoryStore implements Store {
   readonly type = 'inmem'
   readonly limits: StoreLimits
   readonly #medium: MemoryMedium
-  readonly #ring: ChangeRing
+  #ring: ChangeRing
   readonly #terms: Terms
+  #staged: readonly StoreEntry[] | null = null
   #isClosed = false
 
   constructor(medium: MemoryMedium, limits: StoreLimits) {
@@ -136,6 +151,31 @@ class MemoryStore implements Store {
     for (const batch of deletions(below, this.limits)) await this.commit(batch, fence)
   }
 
+  copy(): StoreCopy {
+    this.#assertOpen()
+    const entries = this.#medium.entries()
+    return { revision: this.#medium.revision, pages: pagesOf(entries), [Symbol.dispose]: () => undefined }
+  }
+
+  async stage(pages: AsyncIterable<readonly StoreEntry[]>): Promise<void> {
+    this.#assertOpen()
+    const entries: StoreEntry[] = []
+    for await (const page of pages) entries.push(...page.map(({ key, value }) => ({ key, value: copy(value) })))
+    this.#staged = entries
+  }
+
+  async install(): Promise<void> {
+    this.#assertOpen()
+    if (this.#staged === null) throw new StoreError('failed', 'nothing is staged')
+    this.#terms.see(this.#terms.last + 1)
+    this.#medium.term = this.#terms.last
+    this.#medium.replace(this.#staged)
+    this.#staged = null
+    this.#medium.revision++
+    this.#ring.end(null)
+    this.#ring = new ChangeRing(this.#medium.revision)
+  }
+
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
@@ -147,6 +187,10 @@ class MemoryStore implements Store {
   #assertOpen(): void {
     if (this.#isClosed) throw closed()
   }
+}
+
+async function* pagesOf(entries: readonly StoreEntry[]): AsyncGenerator<readonly StoreEntry[]> {
+  for (let at = 0; at < entries.length; at += pageEntries) yield entries.slice(at, at + pageEntries)
 }
 
 function closed(): StoreError {

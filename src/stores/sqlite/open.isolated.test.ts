@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -111,4 +111,30 @@ test('sqlite store: a damaged file fails the read that meets it, and every call 
   await assert.rejects(async () => again.head(), isCode('failed'))
   await assert.rejects(again.commit([], { term: 100 }), isCode('failed'))
   await again.close()
+})
+
+test('sqlite store: what was staged is the content at the next opening, however the last one ended', async () => {
+  using folder = temporary()
+  const path = join(folder.path, 'store')
+  const store = await open(path)
+  await store.commit([put('a', 'old')], await store.campaign(never))
+  await store.stage(
+    (async function* () {
+      yield [put('b', 'new')]
+    })(),
+  )
+  // As kill -9 leaves it: the log of the old content beside the new one.
+  const copy = join(folder.path, 'killed')
+  cpSync(path, copy, { recursive: true, filter: source => !source.endsWith('.holder') })
+  assert.ok(statSync(join(copy, 'coffer.db-wal')).size > 0)
+  await store.close()
+  writeFileSync(join(copy, 'coffer.db.incoming'), 'half of another')
+  for (let opening = 0; opening < 2; opening++) {
+    const again = await open(copy)
+    assert.equal(await again.get('a'), null)
+    assert.equal(Buffer.from((await again.get('b'))!).toString(), 'new')
+    await again.commit([put('c')], await again.campaign(never))
+    await again.close()
+  }
+  assert.deepEqual(readdirSync(copy).sort(), ['coffer.db', 'coffer.db.lock'])
 })

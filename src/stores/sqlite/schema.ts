@@ -1,4 +1,6 @@
+import { chmodSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import type { StoreEntry } from '#stores/store.ts'
 import type { Opened } from './messages.ts'
 
 // `coff`: what `file` and this program tell a coffer store by.
@@ -54,6 +56,35 @@ function create(database: DatabaseSync): void {
      PRAGMA user_version = ${formatVersion};
      COMMIT`,
   )
+}
+
+/** A database that is being filled and that nobody reads: no journal, and no sync until it is whole. */
+export function openForStaging(path: string): {
+  put(entries: readonly StoreEntry[]): void
+  finish(state: Opened): void
+  close(): void
+} {
+  const database = new DatabaseSync(path, { enableForeignKeyConstraints: false })
+  try {
+    chmodSync(path, 0o600)
+    database.exec('PRAGMA page_size = 4096; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF')
+    create(database)
+  } catch (error) {
+    database.close()
+    throw error
+  }
+  const put = database.prepare('INSERT INTO entry (key, value) VALUES (?, ?)')
+  return {
+    put(entries) {
+      database.exec('BEGIN')
+      for (const { key, value } of entries) put.run(key, value)
+      database.exec('COMMIT')
+    },
+    finish({ revision, term }) {
+      database.prepare('UPDATE state SET revision = ?, term = ? WHERE id = 1').run(revision, term)
+    },
+    close: () => database.close(),
+  }
 }
 
 export function readState(database: DatabaseSync): Opened {

@@ -1,4 +1,4 @@
-import type { Bytes } from '#ground/base/brand.ts'
+import type { Bytes, Maybe } from '#ground/base/brand.ts'
 import type { World } from '#ground/base/world.ts'
 import { batchRefusal, deletions } from '#stores/batch.ts'
 import { ChangeRing } from '#stores/change-ring.ts'
@@ -15,6 +15,8 @@ import {
   type Store,
   type StoreBatch,
   type StoreChange,
+  type StoreCopy,
+  type StoreEntry,
   StoreError,
   type StoreKey,
   type Term,
@@ -22,10 +24,12 @@ import {
 import { Terms } from '#stores/terms.ts'
 import { Connections } from './connections.ts'
 import { Groups } from './groups.ts'
-import { layoutOf, prepareDatabase, prepareFolder } from './layout.ts'
+import { copyOf } from './copying.ts'
+import { type Layout, layoutOf, prepareDatabase, prepareFolder } from './layout.ts'
 import { takeLock } from './lock.ts'
 import type { Reader } from './reader.ts'
 import { failed } from './sqlite-error.ts'
+import { installStaged, stage } from './staging.ts'
 import { failureOf } from './worker-link.ts'
 
 export type SqliteStoreOptions = {
@@ -52,35 +56,27 @@ const defaultReadCacheBytes = 16 * 1024 * 1024
 class SqliteStore implements Store {
   readonly type = 'sqlite'
   readonly limits = defaultLimits
-  readonly #database: string
-  readonly #world: Pick<World, 'clock' | 'log'>
-  readonly #connections: Connections
-  readonly #reader: Reader
+  readonly #options: SqliteStoreOptions
+  readonly #layout: Layout
   readonly #lock: Disposable
-  readonly #ring: ChangeRing
   readonly #terms: Terms
-  readonly #groups: Groups
+  #connections: Connections
+  #ring: ChangeRing
+  #groups: Groups
   #failure: StoreError | null = null
+  /** While the content is exchanged nothing is open: who reads waits. */
+  #installing: Promise<void> | null = null
   #closing: Promise<void> | null = null
 
-  private constructor(options: SqliteStoreOptions, database: string, lock: Disposable, connections: Connections) {
+  private constructor(options: SqliteStoreOptions, layout: Layout, lock: Disposable, connections: Connections) {
     const { revision, term } = connections.opened
-    this.#database = database
-    this.#world = options.world
+    this.#options = options
+    this.#layout = layout
     this.#lock = lock
     this.#connections = connections
-    this.#reader = connections.reader
     this.#ring = new ChangeRing(revision)
     this.#terms = new Terms(term)
-    this.#groups = new Groups({
-      head: revision,
-      beforeSend: options.beforeCommit ?? (() => undefined),
-      send: group => connections.commit(group),
-      // A read transaction that began before this commit would hide it from who waits for it.
-      onDurable: () => this.#reader.endTick(),
-      onCommit: (committed, keys) => this.#ring.push(committed, keys),
-      onFailure: error => this.#fail(failed('a commit', database, failureOf(error))),
-    })
+    this.#groups = this.#groupsFrom(revision)
   }
 
   static async open(options: SqliteStoreOptions): Promise<SqliteStore> {
@@ -91,18 +87,12 @@ class SqliteStore implements Store {
     // A thread may end before there is a store to tell.
     let store: SqliteStore | undefined
     try {
+      if (installStaged(layout)) world.log.warn('the store has the content that was staged before', { path })
       prepareDatabase(layout)
-      const connections = await Connections.open({
-        database: layout.database,
-        readCacheBytes: options.readCacheBytes ?? defaultReadCacheBytes,
-        workerEnv: options.workerEnv ?? process.env,
-        clock: world.clock,
-        onDeath: error => {
-          if (store) store.#fail(error)
-        },
-        onDelay: error => world.log.warn('the store can be written to, but its log grows', { error }),
+      const connections = await connect(options, layout, error => {
+        if (store) store.#fail(error)
       })
-      store = new SqliteStore(options, layout.database, lock, connections)
+      store = new SqliteStore(options, layout, lock, connections)
       return store
     } catch (error) {
       lock[Symbol.dispose]()
@@ -110,19 +100,38 @@ class SqliteStore implements Store {
     }
   }
 
-  get(key: StoreKey): Bytes | null {
+  get #reader(): Reader {
+    return this.#connections.reader
+  }
+
+  #groupsFrom(head: Revision): Groups {
+    return new Groups({
+      head,
+      beforeSend: this.#options.beforeCommit ?? (() => undefined),
+      send: group => this.#connections.commit(group),
+      // A read transaction that began before this commit would hide it from who waits for it.
+      onDurable: () => this.#reader.endTick(),
+      onCommit: (committed, keys) => this.#ring.push(committed, keys),
+      onFailure: error => this.#fail(failed('a commit', this.#layout.database, failureOf(error))),
+    })
+  }
+
+  get(key: StoreKey): Maybe<Bytes | null> {
+    if (this.#installing !== null) return this.#installing.then(() => this.get(key))
     this.#assertOpen()
     // Half a surrogate pair would be read as U+FFFD, which is another key.
     if (!key.isWellFormed()) return null
     return this.#read(() => this.#reader.get(key))
   }
 
-  list(prefix: string, paging: Paging): ListPage {
+  list(prefix: string, paging: Paging): Maybe<ListPage> {
+    if (this.#installing !== null) return this.#installing.then(() => this.list(prefix, paging))
     this.#assertOpen()
     return listOneLevel(prefix, paging, (from, limit) => this.#read(() => this.#reader.keysFrom(from, limit)))
   }
 
-  scan(range: KeyRange, paging: Paging): ScanPage {
+  scan(range: KeyRange, paging: Paging): Maybe<ScanPage> {
+    if (this.#installing !== null) return this.#installing.then(() => this.scan(range, paging))
     this.#assertOpen()
     assertPaging(paging)
     const from = scanStart(range, paging)
@@ -130,6 +139,7 @@ class SqliteStore implements Store {
   }
 
   async commit(batch: StoreBatch, fence: Fence): Promise<Revision> {
+    if (this.#installing !== null) await this.#installing
     this.#assertOpen()
     const refusal = batchRefusal(batch, this.limits) ?? this.#terms.refusal(fence)
     if (refusal) throw refusal
@@ -171,12 +181,51 @@ class SqliteStore implements Store {
     }
   }
 
+  copy(): StoreCopy {
+    this.#assertOpen()
+    return copyOf(this.#layout.database)
+  }
+
+  stage(pages: AsyncIterable<readonly StoreEntry[]>): Promise<void> {
+    this.#assertOpen()
+    // Above all that was ever granted or told here.
+    return stage(this.#layout, pages, () => ({ revision: this.#ring.head + 1, term: this.#terms.last + 1 }))
+  }
+
+  install(): Promise<void> {
+    this.#assertOpen()
+    this.#installing ??= this.#install().finally(() => {
+      this.#installing = null
+    })
+    return this.#installing
+  }
+
+  async #install(): Promise<void> {
+    this.#terms.see(this.#terms.last + 1)
+    await this.#groups.idle()
+    this.#ring.end(null)
+    await this.#connections.close()
+    try {
+      installStaged(this.#layout)
+      this.#connections = await connect(this.#options, this.#layout, error => this.#fail(error))
+    } catch (error) {
+      throw this.#fail(
+        error instanceof StoreError ? error : failed('installing', this.#layout.database, failureOf(error)),
+      )
+    }
+    const { revision, term } = this.#connections.opened
+    this.#terms.see(term)
+    this.#ring = new ChangeRing(revision)
+    this.#groups = this.#groupsFrom(revision)
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
   }
 
   async #close(): Promise<void> {
+    await this.#installing?.catch(() => undefined)
     await this.#groups.idle()
     const closed = closedError()
     this.#terms.end(closed)
@@ -194,7 +243,7 @@ class SqliteStore implements Store {
     try {
       return work()
     } catch (error) {
-      throw this.#fail(failed('a read', this.#database, failureOf(error)))
+      throw this.#fail(failed('a read', this.#layout.database, failureOf(error)))
     }
   }
 
@@ -202,12 +251,23 @@ class SqliteStore implements Store {
   #fail(error: StoreError): StoreError {
     if (this.#failure) return this.#failure
     this.#failure = error
-    this.#world.log.error('the store failed and must be opened again', { error })
+    this.#options.world.log.error('the store failed and must be opened again', { error })
     this.#groups.fail(error)
     this.#terms.end(error)
     this.#ring.end(error)
     return error
   }
+}
+
+function connect(
+  options: SqliteStoreOptions,
+  { database }: Layout,
+  onDeath: (error: StoreError) => void,
+): Promise<Connections> {
+  const { world, readCacheBytes = defaultReadCacheBytes, workerEnv = process.env } = options
+  const onDelay = (error: StoreError): void =>
+    world.log.warn('the store can be written to, but its log grows', { error })
+  return Connections.open({ database, readCacheBytes, workerEnv, clock: world.clock, onDeath, onDelay })
 }
 
 function closedError(): StoreError {

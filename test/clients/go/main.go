@@ -15,6 +15,7 @@ import (
 	"time"
 
 	vault "github.com/hashicorp/vault/api"
+	"github.com/hashicorp/vault/api/auth/approle"
 )
 
 type object = map[string]any
@@ -349,8 +350,40 @@ func tokens(c *vault.Client) {
 	step("token of two uses: first", e.Auth().Token().LookupSelf)
 	step("token of two uses: second", e.Auth().Token().LookupSelf)
 	step("token of two uses: third", e.Auth().Token().LookupSelf)
-	step("token of a role", func() (*vault.Secret, error) { return t.CreateWithRole(&vault.TokenCreateRequest{}, "role") })
-	step("token batch", create(vault.TokenCreateRequest{Type: "batch", TTL: "1h"}))
+	step("token of an unknown role", func() (*vault.Secret, error) { return t.CreateWithRole(&vault.TokenCreateRequest{}, "role") })
+	step("token role write", func() (*vault.Secret, error) {
+		return c.Logical().Write("auth/token/roles/ci", object{"allowed_policies": "reader", "orphan": true, "token_period": "10m", "path_suffix": "build"})
+	})
+	step("token role read", func() (*vault.Secret, error) { return c.Logical().Read("auth/token/roles/ci") })
+	step("token role list", func() (*vault.Secret, error) { return c.Logical().List("auth/token/roles") })
+	byRole := step("token of a role", func() (*vault.Secret, error) { return t.CreateWithRole(&vault.TokenCreateRequest{}, "ci") })
+	step("token of a role lookup", func() (*vault.Secret, error) { return t.Lookup(byRole.Auth.ClientToken) })
+	step("token of a role beside its policies", func() (*vault.Secret, error) {
+		return t.CreateWithRole(&vault.TokenCreateRequest{Policies: []string{"other"}}, "ci")
+	})
+	step("token of a role as batch", func() (*vault.Secret, error) {
+		return t.CreateWithRole(&vault.TokenCreateRequest{Type: "batch"}, "ci")
+	})
+	step("token role delete", func() (*vault.Secret, error) { return c.Logical().Delete("auth/token/roles/ci") })
+	step("token of a deleted role renewed", func() (*vault.Secret, error) {
+		once := clientOf(c.Address(), c.Token())
+		once.SetMaxRetries(0)
+		return once.Auth().Token().Renew(byRole.Auth.ClientToken, 60)
+	})
+	batch := step("token batch", create(vault.TokenCreateRequest{Type: "batch", TTL: "1h"}))
+	b := clientOf(c.Address(), batch.Auth.ClientToken)
+	step("token batch lookup self", b.Auth().Token().LookupSelf)
+	step("token batch renewable as the SDK reads it", batch.TokenIsRenewable)
+	step("token batch renew self", func() (*vault.Secret, error) { return b.Auth().Token().RenewSelf(60) })
+	step("token batch create", func() (*vault.Secret, error) { return b.Auth().Token().Create(&vault.TokenCreateRequest{}) })
+	do("token batch revoke self", func() error { return b.Auth().Token().RevokeSelf("") })
+	do("token batch revoke", func() error { return t.RevokeTree(batch.Auth.ClientToken) })
+	step("token batch reads what is not there", func() (*vault.KVSecret, error) { return b.KVv2("secret").Get(ctx, "app/x") })
+	step("token batch reads what it may not", func() (*vault.KVSecret, error) { return b.KVv2("secret").Get(ctx, "top") })
+	step("token batch capabilities", func() ([]string, error) { return c.Sys().Capabilities(batch.Auth.ClientToken, "secret/data/app/x") })
+	step("token batch with a period", create(vault.TokenCreateRequest{Type: "batch", Period: "1h"}))
+	step("token tidy", func() (*vault.Secret, error) { return c.Logical().Write("auth/token/tidy", nil) })
+	step("token counter", func() (*vault.Secret, error) { return c.Logical().Read("sys/internal/counters/tokens") })
 	family := step("token of a family", func() (*vault.Secret, error) { return t.Create(&vault.TokenCreateRequest{}) })
 	parent := clientOf(c.Address(), family.Auth.ClientToken)
 	child := step("token of a child", func() (*vault.Secret, error) { return parent.Auth().Token().Create(&vault.TokenCreateRequest{}) })
@@ -364,7 +397,20 @@ func tokens(c *vault.Client) {
 	step("token missing", func() (*vault.Secret, error) { return nobody.Logical().Read("secret/data/top") })
 	wrapping := clientOf(c.Address(), c.Token())
 	wrapping.SetWrappingLookupFunc(func(_, _ string) string { return "60s" })
-	step("token wrapped", func() (*vault.Secret, error) { return wrapping.Auth().Token().Create(&vault.TokenCreateRequest{}) })
+	wrapped := step("token wrapped", func() (*vault.Secret, error) {
+		return wrapping.Auth().Token().Create(&vault.TokenCreateRequest{Policies: []string{"reader"}})
+	})
+	step("token unwrapped", func() (*vault.Secret, error) { return c.Logical().Unwrap(wrapped.WrapInfo.Token) })
+	step("token unwrapped again", func() (*vault.Secret, error) { return c.Logical().Unwrap(wrapped.WrapInfo.Token) })
+	step("secret wrapped", func() (*vault.Secret, error) { return wrapping.Logical().Read("secret/data/top") })
+	words := step("words wrapped", func() (*vault.Secret, error) {
+		return c.Logical().Write("sys/wrapping/wrap", map[string]any{"a": "b"})
+	})
+	own := clientOf(c.Address(), words.WrapInfo.Token)
+	step("wrapping token looked up", func() (*vault.Secret, error) {
+		return own.Logical().Write("sys/wrapping/lookup", map[string]any{"token": words.WrapInfo.Token})
+	})
+	step("words unwrapped by the own token", func() (*vault.Secret, error) { return own.Logical().Unwrap("") })
 }
 
 func kubernetes(c *vault.Client) {
@@ -401,6 +447,51 @@ func kubernetes(c *vault.Client) {
 	step("kubernetes role delete", func() (*vault.Secret, error) { return at.Delete("auth/kubernetes/role/app") })
 	step("kubernetes role get after", read("auth/kubernetes/role/app"))
 	do("auth disable", func() error { return sys.DisableAuth("kubernetes") })
+}
+
+func approleMethod(c *vault.Client) {
+	at := c.Logical()
+	must := func(path string, body object) *vault.Secret {
+		answer, err := at.Write(path, body)
+		if err != nil {
+			panic(err)
+		}
+		return answer
+	}
+	if err := c.Sys().EnableAuthWithOptions("approle", &vault.EnableAuthOptions{Type: "approle"}); err != nil {
+		panic(err)
+	}
+	must("auth/approle/role/app", object{"token_policies": "reader", "token_ttl": "15m", "secret_id_num_uses": 1})
+	read, err := at.Read("auth/approle/role/app/role-id")
+	if err != nil {
+		panic(err)
+	}
+	roleID := read.Data["role_id"].(string)
+	logIn := func(secretID string) func() (*vault.Secret, error) {
+		return func() (*vault.Secret, error) {
+			method, err := approle.NewAppRoleAuth(roleID, &approle.SecretID{FromString: secretID})
+			if err != nil {
+				return nil, err
+			}
+			return clientOf(c.Address(), "").Auth().Login(ctx, method)
+		}
+	}
+	made := must("auth/approle/role/app/secret-id", object{"metadata": `{"team":"a"}`})
+	secretID := made.Data["secret_id"].(string)
+	step("approle login", logIn(secretID))
+	step("approle login with a secret id that is used up", logIn(secretID))
+	accessor := object{"secret_id_accessor": made.Data["secret_id_accessor"]}
+	step("approle accessor that is gone", func() (*vault.Secret, error) {
+		return at.Write("auth/approle/role/app/secret-id-accessor/lookup", accessor)
+	})
+	step("approle tidy", func() (*vault.Secret, error) { return at.Write("auth/approle/tidy/secret-id", nil) })
+	tuning := vault.MountConfigInput{UserLockoutConfig: &vault.UserLockoutConfigInput{
+		LockoutThreshold: "1", LockoutDuration: "10m", LockoutCounterResetDuration: "5m",
+	}}
+	do("lockout tune", func() error { return c.Sys().TuneMount("auth/approle", tuning) })
+	// The SDK's own type for it has no name for the member and is left empty.
+	step("lockout tuning read", func() (*vault.Secret, error) { return at.Read("sys/auth/approle/tune") })
+	do("approle disable", func() error { return c.Sys().DisableAuth("approle") })
 }
 
 // What a watcher said of a token that lives for five seconds, until it has been renewed twice.
@@ -482,6 +573,7 @@ func main() {
 	policies(c)
 	tokens(c)
 	kubernetes(c)
+	approleMethod(c)
 	notHere(c)
 	step("watcher", watched)
 	end(c, made)

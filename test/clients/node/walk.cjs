@@ -172,7 +172,9 @@ async function tokens(c) {
   await step('token unknown', () => clientOf('hvs.nobody').tokenLookupSelf())
   await step('token missing', () => clientOf().read('secret/data/top'))
   const headers = { 'X-Vault-Wrap-TTL': '60s' }
-  await step('secret wrapped', () => c.read('secret/data/top', { headers }))
+  const { wrap_info: wrapped } = await step('secret wrapped', () => c.read('secret/data/top', { headers }))
+  await step('secret unwrapped', () => clientOf(wrapped.token).unwrap())
+  await step('secret unwrapped again', () => c.unwrap({ token: wrapped.token }))
 }
 
 async function kubernetes(c) {

@@ -192,8 +192,26 @@ def tokens(c):
     step("token of two uses: first", e.auth.token.lookup_self)
     step("token of two uses: second", e.auth.token.lookup_self)
     step("token of two uses: third", e.auth.token.lookup_self)
-    step("token batch", lambda: t.create(type="batch", ttl="1h"))
-    step("token wrapped", lambda: t.create(policies=["reader"], wrap_ttl="60s"))
+    role = {"role_name": "ci", "allowed_policies": ["reader"], "orphan": True, "renewable": False, "path_suffix": "build"}
+    step("token role write", lambda: t.create_or_update_role(**role))
+    step("token role read", lambda: t.read_role("ci"))
+    step("token role list", t.list_roles)
+    step("token of a role", lambda: t.create(role_name="ci", ttl="1h"))
+    step("token role delete", lambda: t.delete_role("ci"))
+    step("token of an unknown role", lambda: t.create(role_name="ci"))
+    batch = step("token batch", lambda: t.create(policies=["reader"], type="batch", ttl="1h"))
+    b = client_of(batch["auth"]["client_token"])
+    step("token batch lookup self", b.auth.token.lookup_self)
+    step("token batch renew self", b.auth.token.renew_self)
+    step("token batch revoke", lambda: t.revoke(batch["auth"]["client_token"]))
+    step("token batch is authenticated", b.is_authenticated)
+    step("token batch of limited uses", lambda: t.create(policies=["reader"], type="batch", num_uses=2))
+    step("token tidy", t.tidy)
+    wrapped = step("token wrapped", lambda: t.create(policies=["reader"], wrap_ttl="60s"))
+    step("token unwrapped", lambda: c.sys.unwrap(wrapped["wrap_info"]["token"]))
+    step("token unwrapped again", lambda: c.sys.unwrap(wrapped["wrap_info"]["token"]))
+    words = step("words wrapped", lambda: c.sys.wrap({"a": "b"}, ttl=120))
+    step("words unwrapped by the own token", lambda: client_of(words["wrap_info"]["token"]).sys.unwrap())
     family = t.create(policies=["root"])["auth"]["client_token"]
     child = client_of(family).auth.token.create(policies=["reader"])["auth"]["client_token"]
     step("token revoke orphan", lambda: t.revoke_and_orphan_children(family))
@@ -276,12 +294,53 @@ def identity(c):
     step("entity delete by name", lambda: i.delete_entity_by_name("eve"))
     step("entity read after", lambda: i.read_entity(bob))
     c.sys.disable_auth_method("kubernetes")
+def approle(c):
+    a = c.auth.approle
+    c.sys.enable_auth_method("approle")
+    step("approle list of no roles", a.list_roles)
+    step("approle role put", lambda: a.create_or_update_approle(
+        "app", token_policies=["reader"], token_ttl="15m", secret_id_ttl="10m", secret_id_num_uses=2))
+    step("approle role get", lambda: a.read_role("app"))
+    step("approle role list", a.list_roles)
+    role_id = step("approle role id", lambda: a.read_role_id("app"))["data"]["role_id"]
+    made = step("approle secret id", lambda: a.generate_secret_id("app", metadata={"team": "a"}))["data"]
+    secret_id, accessor = made["secret_id"], made["secret_id_accessor"]
+    step("approle secret id read", lambda: a.read_secret_id("app", secret_id))
+    step("approle accessors", lambda: a.list_secret_id_accessors("app")["data"]["keys"] == [accessor])
+    step("approle accessor read", lambda: a.read_secret_id_accessor("app", accessor))
+    d = client_of()
+    step("approle login", lambda: d.auth.approle.login(role_id, secret_id))
+    step("approle logged in", d.auth.token.lookup_self)
+    step("approle login with a wrong secret id", lambda: client_of().auth.approle.login(role_id, "x"))
+    step("approle login with an unknown role id", lambda: client_of().auth.approle.login("x", "x"))
+    step("approle secret id of one's own", lambda: a.create_custom_secret_id("app", "mine"))
+    step("approle secret id of one's own again", lambda: a.create_custom_secret_id("app", "mine"))
+    step("approle secret id destroy", lambda: a.destroy_secret_id("app", "mine"))
+    step("approle accessor destroy", lambda: a.destroy_secret_id_accessor("app", accessor))
+    step("approle accessor read after", lambda: a.read_secret_id_accessor("app", accessor))
+    step("approle role id put", lambda: a.update_role_id("app", "another"))
+    step("approle role delete", lambda: a.delete_role("app"))
+    step("approle role get after", lambda: a.read_role("app"))
+    locked = [client_of() for _ in range(5)]
+    a.create_or_update_approle("locked", token_policies=["reader"])
+    name = a.read_role_id("locked")["data"]["role_id"]
+    for one in locked:
+        step_quietly(lambda: one.auth.approle.login(name, "x"))
+    step("approle locked out", lambda: client_of().auth.approle.login(name, "x"))
+    step("locked users", lambda: c.read("sys/locked-users"))
+    c.sys.disable_auth_method("approle")
+
+
+def step_quietly(call):
+    try:
+        call()
+    except hvac.exceptions.InvalidRequest:
+        pass
 
 
 def not_here(c):
     step("path without a mount", lambda: c.read("nothing/here"))
     step("path that sys has not", lambda: c.sys.list_namespaces())
-    step("wrapping", lambda: c.sys.wrap({"a": "b"}))
     step("lease renew", lambda: c.sys.renew_lease("secret/nothing"))
 
 
@@ -298,7 +357,7 @@ def main():
     made = begin()
     c = client_of(made["root_token"])
     step("authenticated", c.is_authenticated)
-    for part in (audit, mounts, kv1, kv2, policies, tokens, kubernetes, identity, not_here):
+    for part in (audit, mounts, kv1, kv2, policies, tokens, kubernetes, identity, approle, not_here):
         part(c)
     end(c, made)
 

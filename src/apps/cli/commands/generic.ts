@@ -1,6 +1,8 @@
+import { Secret } from '#ground/base/secret.ts'
 import { boolFlag, intFlag, stringFlag } from '#ground/text/flags.ts'
 import type { Json } from '#ground/text/json.ts'
 import { list, read, remove, write } from '#client/calls/logical.ts'
+import { unwrap } from '#client/calls/wrapping.ts'
 import type { Query } from '#client/path.ts'
 import { attempt } from '../context.ts'
 import { sanitizePath } from '../paths.ts'
@@ -123,21 +125,25 @@ const deleteRow = row({
 
 const unwrapRow = row({
   name: 'unwrap',
+  needsNoToken: true,
   synopsis: 'Unwrap a wrapped secret',
   usage: '[options] [TOKEN]',
   help: `Fetches an answer that was put away under a wrapping token; this works once. Without an argument the current
 token is the wrapping token.
 
+    $ VAULT_TOKEN=hvs.CAESIJ... % unwrap
+
+What stands on the command line is seen by everybody on the machine. "-" takes the token from stdin:
+
+    $ % unwrap -field=secret_id - < wrapping-token
     $ % unwrap hvs.CAESIJ...`,
   output: ['field', 'format'],
   args: [0, 1],
   async run(c) {
-    const token = c.arg(0)
-    const body = token === '' ? {} : { token }
-    const envelope = await attempt(
-      'Error unwrapping',
-      write(c.client, 'sys/wrapping/unwrap', body, { wrapTtlSeconds: 0 }),
-    )
+    const argument = c.arg(0)
+    const token = argument === '-' ? (await c.input()).trim() : argument
+    if (argument === '-' && token === '') throw new CliError(1, 'No wrapping token on stdin')
+    const envelope = await attempt('Error unwrapping', unwrap(c.client, token === '' ? null : new Secret(token)))
     if (envelope === null) {
       c.ui.success('Successfully unwrapped. There was no data in the wrapped secret.')
       return 0

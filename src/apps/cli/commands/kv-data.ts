@@ -67,8 +67,9 @@ Print one value, or an older version:
     const query = isV2 && c.flags.version > 0 ? { version: c.flags.version } : {}
     const envelope = await attempt(`Error reading ${path}`, read(c.client, path, query))
     if (envelope === null) throw new CliError(2, `No value found at ${path}`)
+    if (envelope.wrapInfo) return showEnvelope(c, envelope)
     if (c.field !== '') return showKvField(c, envelope, isV2, path)
-    if (envelope.wrapInfo || !c.ui.isTable) return c.ui.envelope(envelope)
+    if (!c.ui.isTable) return c.ui.envelope(envelope)
     c.ui.warnings(envelope)
     if (isV2) showPath(c, path, 'Secret Path')
     const metadata = objectOf(envelope.data, 'metadata')

@@ -102,7 +102,7 @@ asks for; broken off, the next call goes on. With -force, too, what can't be rev
     }
     const failure = `${failures[scope]} ${id}`
     // What is only printed asks for all at once.
-    if (scope === 'lease' || c.client !== c.probe) await attempt(failure, revokeLeases(c.client, id, scope, sync))
+    if (scope === 'lease' || c.isDryRun) await attempt(failure, revokeLeases(c.client, id, scope, sync))
     else await attempt(failure, revokeBelow(c, id, scope, sync))
     const isDone = sync || force
     c.ui.output(isDone ? `${successes[scope]} ${id}` : 'All revocation operations queued successfully!')
@@ -164,6 +164,10 @@ that ended and can't be revoked, with the words of the system that refuses. The 
     if (prefix !== '') throw new CliError(1, '-irrevocable takes no PREFIX')
     const envelope = await attempt('Error listing leases', irrevocableLeases(c.client, c.flags.limit))
     if (envelope === null) throw new CliError(2, 'No value found at sys/leases')
+    if (envelope.wrapInfo) {
+      await c.ui.envelope(envelope)
+      return 0
+    }
     if (!c.ui.isTable) {
       await c.ui.document(envelope.data ?? {})
       return 0
@@ -187,7 +191,7 @@ const countRow = row({
   async run(c) {
     const envelope = await attempt('Error counting leases', countIrrevocable(c.client))
     if (envelope === null) throw new CliError(2, 'No value found at sys/leases/count')
-    if (!c.ui.isTable || c.field !== '') return showEnvelope(c, envelope)
+    if (envelope.wrapInfo || !c.ui.isTable || c.field !== '') return showEnvelope(c, envelope)
     const counts = objectOf(envelope.data, 'counts') ?? {}
     const cells = sortedKeys(counts).map(mount => [mount, String(wholeOf(counts, mount))])
     c.ui.output(table(['Mount', 'Irrevocable'], [...cells, ['all', String(wholeOf(envelope.data, 'lease_count'))]]))
@@ -209,6 +213,7 @@ Lease-count quotas say when they will be used up. Needs a coffer server.
   async run(c) {
     const envelope = await attempt('Error forecasting leases', forecastLeases(c.client, c.arg(0)))
     if (envelope === null) throw new CliError(2, 'The server makes no forecasts: sys/leases/forecast is not there')
+    if (envelope.wrapInfo) return c.ui.envelope(envelope)
     if (!c.ui.isTable) return c.ui.document(envelope.data ?? {})
     c.ui.warnings(envelope)
     c.ui.output(forecastText(envelope.data ?? {}, c.ui.isDetailed))

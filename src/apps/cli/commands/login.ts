@@ -4,7 +4,7 @@ import { boolFlag, stringFlag } from '#ground/text/flags.ts'
 import type { Json } from '#ground/text/json.ts'
 import { indentedJson } from '../render/documents.ts'
 import type { Envelope } from '#protocol/envelope.ts'
-import { write } from '#client/calls/logical.ts'
+import { unwrap } from '#client/calls/wrapping.ts'
 import { attempt, type Context } from '../context.ts'
 import { loginMethods } from '../login-methods.ts'
 import { sanitizePath } from '../paths.ts'
@@ -14,7 +14,7 @@ import { CliError, wrapped } from '../ui.ts'
 
 const flags = {
   method: stringFlag({
-    usage: 'Auth method to log in by, by its type: "token", "kubernetes", "userpass".',
+    usage: 'Auth method to log in by, by its type: "token", "kubernetes", "userpass", "approle".',
     default: 'token',
   }),
   path: stringFlag({ usage: 'Where the auth method is mounted. Default: its type.' }),
@@ -27,6 +27,7 @@ type LoginContext = Context<typeof flags>
 
 const loginRow = row({
   name: 'login',
+  needsNoToken: true,
   synopsis: 'Authenticate locally',
   usage: '[options] [AUTH K=V...]',
   help: `Logs in and stores the token for later commands. The default is a token that you have already, which is checked:
@@ -44,7 +45,11 @@ With a name and a password, which is asked for when it isn't given:
 
     $ % login -method=userpass username=bob
     Password (will be hidden):
-    $ % login -method=userpass -path=people username=bob`,
+    $ % login -method=userpass -path=people username=bob
+
+With a role id and a secret id, which is read from a file or asked for:
+
+    $ % login -method=approle role_id=@role-id secret_id=@secret-id`,
   output: ['field', 'format'],
   flags,
   args: null,
@@ -113,8 +118,8 @@ async function unwrapped(c: LoginContext, answer: Envelope): Promise<Envelope> {
   if (answer.wrapInfo.wrappedAccessor === '') {
     throw new CliError(2, 'Error extracting token: wrapped response does not contain a token')
   }
-  const client = c.client.with({ token: answer.wrapInfo.token, wrapTtlSeconds: 0 })
-  const envelope = await attempt('Error extracting token', write(client, 'sys/wrapping/unwrap', {}))
+  const client = c.client.with({ token: answer.wrapInfo.token })
+  const envelope = await attempt('Error extracting token', unwrap(client, null))
   if (!envelope) throw new CliError(2, 'Error extracting token: empty response from auth helper')
   return envelope
 }

@@ -43,6 +43,13 @@ const config = {
 
 const tokenTypeFlag = { 'token-type': stringFlag({ usage: 'Type of the tokens that it gives: "service", "batch", …' }) }
 
+const lockoutFlags = {
+  'user-lockout-threshold': intFlag({ usage: 'Refused logins in a row that lock a name.' }),
+  'user-lockout-duration': durationFlag({ usage: 'How long a name stays locked.' }),
+  'user-lockout-counter-reset-duration': durationFlag({ usage: 'Without a refused login for so long it counts anew.' }),
+  'user-lockout-disable': boolFlag({ usage: 'Lock nobody.' }),
+}
+
 type ConfigFlags = typeof config
 
 // Only what stands on the command line is sent: a tune without it must not reset it.
@@ -66,6 +73,19 @@ function optionsOf(c: Context<ConfigFlags>): JsonObject | null {
   const options = Object.fromEntries(c.flags.options)
   if (c.flags.version > 0) options['version'] = String(c.flags.version)
   return Object.keys(options).length === 0 ? null : options
+}
+
+// As text, which is how the original sends numbers and times of it.
+function givenLockout(c: Context<ConfigFlags>): JsonObject | null {
+  const values = c.flags as unknown as Readonly<Record<string, number | boolean>>
+  const given = Object.keys(lockoutFlags).filter(name => c.given.has(name))
+  if (given.length === 0) return null
+  const entries = given.map(name => {
+    const value = values[name]!
+    const text = name.endsWith('-duration') ? formatGoDuration(value as number) : String(value)
+    return [name.replace('user-', '').replaceAll('-', '_'), typeof value === 'boolean' ? value : text] as const
+  })
+  return Object.fromEntries(entries)
 }
 
 function enableRow(kind: Kind): Row {
@@ -138,17 +158,19 @@ function tuneRow(kind: Kind): Row {
     help: `Changes settings of the ${kind.thing} at a path; what isn't given stays. A negative TTL goes back to the server's.
 
     $ % ${kind.group} tune -default-lease-ttl=1h ${kind.group === 'auth' ? 'kubernetes/' : 'team-kv/'}`,
-    flags: { ...config, ...(kind.group === 'auth' ? tokenTypeFlag : {}) },
+    flags: { ...config, ...(kind.group === 'auth' ? { ...tokenTypeFlag, ...lockoutFlags } : {}) },
     args: 1,
     async run(c) {
       const path = withSlash(sanitizePath(c.arg(0)))
       const options = optionsOf(c)
+      const lockout = givenLockout(c)
       const body: JsonObject = {
         default_lease_ttl: ttlText(c.flags['default-lease-ttl']),
         max_lease_ttl: ttlText(c.flags['max-lease-ttl']),
         ...(options && { options }),
         ...(c.given.has('description') && { description: c.flags.description }),
         ...givenConfig(c),
+        ...(lockout && { user_lockout_config: lockout }),
       }
       const what = `Error tuning ${kind.thing} ${path}`
       await attempt(what, tuneMount(c.client, kind.path, path, body))

@@ -35,6 +35,7 @@ function sealField(status: JsonObject, leading: JsonObject, field: string) {
 
 const statusRow = row({
   name: 'status',
+  needsNoToken: true,
   synopsis: 'Print seal and HA status',
   usage: '[options]',
   help: `Prints whether the server is sealed and whether it is one of several. The exit code says it too:
@@ -56,6 +57,7 @@ const statusRow = row({
 
 const initRow = row({
   name: 'operator init',
+  needsNoToken: true,
   synopsis: 'Initializes a server',
   usage: '[options]',
   help: `Prepares a new server's storage and prints its unseal keys and first root token: the only time that they are shown.
@@ -155,6 +157,7 @@ function initDocument(made: JsonObject, body: JsonObject): JsonObject {
 
 const unsealRow = row({
   name: 'operator unseal',
+  needsNoToken: true,
   synopsis: 'Unseals the server',
   usage: '[options] [KEY]',
   help: `Hands one unseal key to a sealed server; enough of them unseal it. Without an argument the key is asked for, or read

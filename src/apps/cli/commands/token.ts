@@ -30,7 +30,8 @@ const createRow = row({
 
     $ % token create -policy=app -ttl=20m
     $ % token create -orphan -period=1h -policy=agent -field=token
-    $ % token create -role=ci`,
+    $ % token create -role=ci
+    $ % token create -type=batch -ttl=1h -policy=job`,
   output: ['field', 'format'],
   flags: {
     id: stringFlag({ usage: 'The token itself; needs sudo. Default: one made by the server.' }),
@@ -43,7 +44,11 @@ const createRow = row({
     'no-default-policy': boolFlag({ usage: 'It doesn\'t get the "default" policy.' }),
     'use-limit': intFlag({ usage: 'How many requests it is good for. 0: any number.' }),
     role: stringFlag({ usage: 'Token role to make it by.' }),
-    type: stringFlag({ usage: '"service" or "batch".', default: 'service', completion: ['service', 'batch'] }),
+    type: stringFlag({
+      usage: '"service": kept, renewed and revoked. "batch": kept nowhere; ends by itself, or with its parent.',
+      default: 'service',
+      completion: ['service', 'batch'],
+    }),
     metadata: stringMapFlag({ usage: 'key=value that audit logs show; may be given several times.' }),
     policy: stringListFlag({ usage: "Policy that it has; may be given several times. Default: the current token's." }),
     'entity-alias': stringFlag({ usage: 'Entity alias to tie it to; only with -role.' }),
@@ -180,19 +185,23 @@ function checkRevoke(accessor: boolean, self: boolean, mode: string, count: numb
 const capabilitiesRow = row({
   name: 'token capabilities',
   synopsis: 'Print capabilities of a token on a path',
-  usage: '[options] [TOKEN] PATH',
+  usage: '[options] [TOKEN | ACCESSOR] PATH',
   help: `Prints what a token may do at a path: the current one, or the first argument.
 
-    $ % token capabilities secret/data/app`,
+    $ % token capabilities secret/data/app
+    $ % token capabilities -accessor 9793c9b3-e04a-46f3-e7b8-748d7da248da secret/data/app`,
   output: ['format'],
+  flags: { accessor: boolFlag({ usage: 'The first argument is an accessor, not a token.' }) },
   args: null,
   async run(c) {
     const count = c.args.length
-    if (count < 1) throw new CliError(1, 'Not enough arguments (expected 1-2, got 0)')
-    if (count > 2) throw new CliError(1, `Too many arguments (expected 1-2, got ${count})`)
+    const isByAccessor = c.flags.accessor
+    const [least, expected] = isByAccessor ? [2, ' with -accessor (expected 2'] : [1, ' (expected 1-2']
+    if (count < least) throw new CliError(1, `Not enough arguments${expected}, got ${count})`)
+    if (count > 2) throw new CliError(1, `Too many arguments${expected}, got ${count})`)
     const path = c.arg(count - 1)
-    const call = count === 1 ? 'capabilities-self' : 'capabilities'
-    const body = count === 1 ? { path } : { token: c.arg(0), path }
+    const call = count === 1 ? 'capabilities-self' : isByAccessor ? 'capabilities-accessor' : 'capabilities'
+    const body = count === 1 ? { path } : { [isByAccessor ? 'accessor' : 'token']: c.arg(0), path }
     const envelope = await attempt('Error listing capabilities', post(c.client, `sys/${call}`, body))
     const found = textsOf(envelope.data, path) ?? textsOf(envelope.data, 'capabilities')
     if (found === null) throw new CliError(1, 'No capabilities found')

@@ -4,7 +4,7 @@ import type { Call } from '#backend/call.ts'
 import type { Reply } from '#backend/reply.ts'
 import { fault } from '#protocol/fault.ts'
 import type { Verdict } from '#protocol/verdict.ts'
-import { row, type SystemRow, type SystemState } from './state.ts'
+import { row, type SystemRow } from './state.ts'
 
 const fields = {
   paths: stringList({ description: 'Paths to ask about.' }),
@@ -28,20 +28,20 @@ export function capabilityWords(verdict: Verdict): readonly string[] {
 }
 
 async function answer(asked: Asked, judge: (path: string) => Promise<Verdict> | Verdict): Promise<Reply> {
-  const data: Record<string, Json> = {}
-  const paths = pathsOf(asked)
-  for (const path of paths) data[path] = capabilityWords(await judge(path))
-  if (paths.length === 1) data['capabilities'] = data[paths[0]!]!
-  return { kind: 'data', data, topLevel: true }
+  const words: [path: string, words: Json][] = []
+  for (const path of pathsOf(asked)) words.push([path, capabilityWords(await judge(path))])
+  if (words.length === 1) words.push(['capabilities', words[0]![1]])
+  // Paths are the caller's own: one may be called `__proto__`.
+  return { kind: 'data', data: Object.fromEntries(words), topLevel: true }
 }
 
 // Capabilities are judged as a list: the path without its last slash counts, too.
 const ask = (call: Call, path: string): Promise<Verdict> | Verdict => call.may(path, 'list')
 
-async function judged(accessor: string, path: string, state: SystemState, unknown: string): Promise<Verdict> {
-  const verdict = await state.judgeFor(accessor, path, 'list')
-  if (verdict === null) throw fault('request.invalid', unknown)
-  return verdict
+async function known(verdict: Promise<Verdict | null>, unknown: string): Promise<Verdict> {
+  const found = await verdict
+  if (found === null) throw fault('request.invalid', unknown)
+  return found
 }
 
 export const capabilityRows: readonly SystemRow[] = [
@@ -69,9 +69,9 @@ export const capabilityRows: readonly SystemRow[] = [
         summary: 'What a token may do.',
         async handler(call, state) {
           pathsOf(call.input)
-          const accessor = await state.accessorOf(call.input.token)
-          if (accessor === null) throw fault('request.invalid', 'invalid token')
-          return answer(call.input, path => judged(accessor, path, state, 'invalid token'))
+          const { token } = call.input
+          if (token === '') throw fault('request.invalid', 'missing token')
+          return answer(call.input, path => known(state.judgeToken(token, path, 'list'), 'invalid token'))
         },
       },
     },
@@ -89,7 +89,8 @@ export const capabilityRows: readonly SystemRow[] = [
         summary: 'What the token behind an accessor may do.',
         handler(call, state) {
           if (call.input.accessor === '') throw fault('request.invalid', 'missing accessor')
-          return answer(call.input, path => judged(call.input.accessor, path, state, 'invalid accessor'))
+          const { accessor } = call.input
+          return answer(call.input, path => known(state.judgeFor(accessor, path, 'list'), 'invalid accessor'))
         },
       },
     },

@@ -3,16 +3,22 @@ import type { Engine } from '#backend/engine.ts'
 import { auditRows } from './audit.ts'
 import { capabilityRows } from './capabilities.ts'
 import { clientRows } from './clients.ts'
+import { counterRows } from './counters.ts'
+import { eventRows } from './events.ts'
 import { forecastRow } from './forecast.ts'
 import { leaseRows } from './leases.ts'
+import { lockedUserRows } from './locked-users.ts'
+import { metricsRow } from './metrics.ts'
 import { mountRows } from './mounts.ts'
 import { noticeRows } from './notices.ts'
 import { passwordPolicyRows } from './password-policies.ts'
 import { policyRows } from './policies.ts'
 import { quotaRows } from './quotas.ts'
 import { remountRows } from './remount.ts'
+import { snapshotRows } from './snapshot.ts'
 import { row, type SystemState } from './state.ts'
 import { statusRows } from './status.ts'
+import { wrappingRows } from './wrapping.ts'
 import { builtinVersion } from '#protocol/version.ts'
 
 const openApiRow = row({
@@ -61,12 +67,18 @@ export function systemEngine(state: SystemState): Engine<SystemState> {
       ...leaseRows,
       forecastRow,
       ...quotaRows,
+      ...lockedUserRows,
       ...capabilityRows,
       ...clientRows,
+      ...counterRows,
       ...auditRows,
       ...noticeRows,
+      ...wrappingRows,
+      ...eventRows,
+      ...snapshotRows,
       openApiRow,
       ...remountRows,
+      metricsRow,
       ...mountRows,
     ],
     open: () => state,

@@ -32,7 +32,9 @@ class Sampler {
     const mount = this.#house.mounts.byAccessor(entry.mount)
     if (mount === null) return null
     const path = entry.id.slice(0, entry.id.lastIndexOf('/'))
-    const max = entry.renewable ? least(entry.maxTtl, this.#maxTtl(mount)) : entry.ttl
+    // No renewal passes the end of a batch token.
+    const left = entry.until === undefined ? 0 : (entry.until - entry.issuedAt) / 1000
+    const max = entry.renewable ? least(entry.maxTtl, this.#maxTtl(mount), left) : entry.ttl
     return { ...this.#place(mount, path, entry.role), issuedAt: entry.issuedAt, ttl: entry.ttl, maxTtl: max }
   }
 
@@ -69,7 +71,7 @@ async function* samples(house: UnsealedState, prefix: string): AsyncGenerator<re
   }
   if (!mayHoldTokens(prefix)) return
   for (let after: TokenKey | null = null; ; ) {
-    const page: Awaited<ReturnType<typeof tokens.page>> = await tokens.page(after, pageSize)
+    const page: Awaited<ReturnType<typeof tokens.shelf.page>> = await tokens.shelf.page(after, pageSize)
     yield page.tokens.map(({ entry }) => (entry.path.startsWith(prefix) ? sampler.ofToken(entry) : null))
     if (page.next === null) return
     after = page.next

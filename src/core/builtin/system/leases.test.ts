@@ -373,3 +373,16 @@ test('leases/forecast: what the rate of a mount comes to, its roles, logins and 
   const below = await run.server.ask('GET', 'sys/leases/forecast?prefix=auth')
   assert.deepEqual(Object.keys((below.data as { mounts: object }).mounts), ['auth/token/'])
 })
+
+test('leases/forecast: leases of a batch token are renewed up to its end, and no further', async () => {
+  await using run = await open()
+  await run.server.ask('PUT', 'sys/policies/acl/all', { body: { policy: 'path "*" { capabilities = ["read"] }' } })
+  const body = { policies: ['all'], type: 'batch', ttl: '2h', no_parent: true }
+  const made = await run.server.ask('POST', 'auth/token/create', { body })
+  const { client_token: token } = (made.body as { auth: { client_token: string } }).auth
+  for (let i = 0; i < 6; i++) await run.server.ask('GET', 'accounts/creds/app?ttl=3600', { token })
+  const { data } = await run.server.ask('GET', 'sys/leases/forecast?prefix=accounts')
+  const { mounts } = data as { mounts: Record<string, Record<string, number>> }
+  const { forecast, forecast_if_renewed: renewed } = mounts['accounts/']!
+  assert.equal(renewed, forecast! * 2)
+})

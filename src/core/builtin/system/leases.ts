@@ -1,4 +1,5 @@
 import type { Instant, Seconds } from '#ground/base/clock.ts'
+import { timed } from '#ground/base/metrics.ts'
 import { bool, captured, durationSeconds, int, text } from '#ground/fields/kit.ts'
 import { compareUtf8 } from '#ground/text/compare.ts'
 import type { Json } from '#ground/text/json.ts'
@@ -51,7 +52,7 @@ function described(facts: Facts, now: Instant): Reply {
 async function lookup(call: Call<{ lease_id: string }>, state: SystemState): Promise<Reply> {
   const { leases, tokens } = state.house()
   const id = idOf({ lease_id: call.input.lease_id, url_lease_id: '' })
-  const lease = await leases.get(id)
+  const lease = await leases.times(id)
   if (lease !== null) return described(lease, call.now())
   const token = await findTokenLease(tokens, id)
   if (token === null) throw fault('request.invalid', 'invalid lease')
@@ -117,7 +118,11 @@ const revokeBelow =
     const isSync = input.sync || isForced
     const batch = input.batch === 0 ? null : { most: Math.min(input.batch, batchMax), after: input.after }
     const { clock } = state.world
-    const done = await endBelow(state.house(), input.prefix, { isForced, isSync, batch, clock, signal })
+    const house = state.house()
+    const meter = house.leases.meters[isForced ? 'revokeForce' : 'revokePrefix']
+    const done = await timed(clock, meter, () =>
+      endBelow(house, input.prefix, { isForced, isSync, batch, clock, signal }),
+    )
     if (batch !== null) {
       const { ended, failed, first, next } = done
       const error = first === null ? null : `${first.id}: ${first.error}`

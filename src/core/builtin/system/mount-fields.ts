@@ -11,11 +11,12 @@ import {
 } from '#ground/fields/kit.ts'
 import { type Seconds, seconds } from '#ground/base/clock.ts'
 import { parseDurationSeconds } from '#ground/text/duration.ts'
-import { isJsonObject, type Json, type JsonObject, NumberLiteral } from '#ground/text/json.ts'
+import { type Json, type JsonObject, NumberLiteral } from '#ground/text/json.ts'
 import type { Mount } from '#core/mounts/mount.ts'
 import type { MountConfig, MountEntry } from '#core/mounts/entry.ts'
 import type { SystemTtls } from '#core/mounts/mounts.ts'
 import { fault } from '#protocol/fault.ts'
+import { showLockout } from './mount-lockout.ts'
 
 /** What enabling takes. @source server-core 2.6 */
 export const enableFields = {
@@ -39,13 +40,16 @@ export const tuneFields = {
   max_lease_ttl: optionalText({ description: 'The longest TTL; "system" or 0 = the system\'s.' }),
   listing_visibility: optionalText({ description: '"unauth": shown to everybody.' }),
   options: optionalStringMap({ description: 'Options of the type; an empty value removes one.' }),
-  token_type: optionalText({ description: 'Auth mounts: default-service or service.' }),
+  token_type: optionalText({
+    description:
+      'Auth mounts: service or batch for all tokens, default-service or default-batch where a role says nothing.',
+  }),
   audit_non_hmac_request_keys: anything({ description: 'Request keys whose values audit shows.' }),
   audit_non_hmac_response_keys: anything({ description: 'Response keys whose values audit shows.' }),
   passthrough_request_headers: anything({ description: 'Headers that the engine sees.' }),
   allowed_response_headers: anything({ description: 'Headers that the engine may set.' }),
   plugin_version: optionalText({ description: 'Taken and not used.' }),
-  user_lockout_config: anything({ description: 'Taken when empty; lockout has no method here yet.' }),
+  user_lockout_config: anything({ description: 'When names are locked out: approle, ldap, userpass.' }),
   force_no_cache: optionalBool({ description: 'Kept and shown.' }),
 } as const
 
@@ -75,9 +79,6 @@ export function applyConfig(
     if (isGiven(sent[name])) next[member] = commaList({ description: name }).parse(sent[name])
   if (isGiven(sent['listing_visibility'])) next.listingVisibility = visibility(sent['listing_visibility'])
   if (isGiven(sent['token_type'])) next.tokenType = tokenType(sent['token_type'], kind)
-  if (isJsonObject(sent['user_lockout_config']) && Object.keys(sent['user_lockout_config']).length > 0) {
-    throw fault('request.invalid', 'user lockout config is only supported for userpass, ldap and approle')
-  }
   checkTtls(next, system)
   return next
 }
@@ -105,9 +106,8 @@ function visibility(value: Json): MountConfig['listingVisibility'] {
 
 function tokenType(value: Json, kind: MountEntry['kind']): MountConfig['tokenType'] {
   if (kind !== 'auth') throw fault('request.invalid', "'token_type' can only be modified on auth mounts")
-  if (value === '' || value === 'default-service') return 'default-service'
-  if (value === 'service') return 'service'
-  if (value === 'batch' || value === 'default-batch') throw fault('request.invalid', 'batch tokens are not supported')
+  if (value === '') return 'default-service'
+  if (value === 'default-service' || value === 'default-batch' || value === 'service' || value === 'batch') return value
   throw fault('request.invalid', `invalid value for 'token_type'`)
 }
 
@@ -133,6 +133,7 @@ export function mountInfo(mount: Mount): { readonly [key: string]: Json } {
       ...(entry.kind === 'auth' && { token_type: entry.config.tokenType }),
       ...(entry.config.listingVisibility !== '' && { listing_visibility: entry.config.listingVisibility }),
       ...lists(entry.config),
+      ...showLockout(entry.config),
     },
     deprecation_status: 'supported',
     description: entry.description,
@@ -159,6 +160,7 @@ export function tuneInfo(mount: Mount, effective: SystemTtls): Json {
     ...(mount.entry.kind === 'auth' && { token_type: config.tokenType }),
     ...(config.listingVisibility !== '' && { listing_visibility: config.listingVisibility }),
     ...lists(config),
+    ...showLockout(config),
     ...(mount.entry.options !== null &&
       Object.keys(mount.entry.options).length > 0 && { options: mount.entry.options }),
   }

@@ -8,6 +8,7 @@ import type { Mount } from '#core/mounts/mount.ts'
 import type { SystemTtls } from '#core/mounts/mounts.ts'
 import { fault } from '#protocol/fault.ts'
 import { applyConfig, enableFields, mountInfo, tuneFields, tuneInfo } from './mount-fields.ts'
+import { applyLockout } from './mount-lockout.ts'
 import { row, type SystemRow, type SystemState } from './state.ts'
 
 type Kind = MountEntry['kind']
@@ -63,6 +64,7 @@ async function enable(kind: Kind, call: Call<Input<typeof enableFields>>, state:
     throw fault('request.invalid', `mount type of "${asked}" is not mountable`)
   }
   const { type, options } = resolveType(asked, input.options)
+  const config = applyConfig(defaultMountConfig, input.config ?? {}, kind, systemTtls(state))
   const { entropy } = state.world
   await state.house().mounts.enable({
     uuid: entropy.uuid(),
@@ -71,7 +73,7 @@ async function enable(kind: Kind, call: Call<Input<typeof enableFields>>, state:
     type,
     accessor: `${kind === 'auth' ? 'auth_' : ''}${type}_${Buffer.from(entropy.bytes(4)).toString('hex')}`,
     description: input.description,
-    config: applyConfig(defaultMountConfig, input.config ?? {}, kind, systemTtls(state)),
+    config: applyLockout(config, input.config?.['user_lockout_config'], type),
     options: Object.keys(options).length === 0 ? null : options,
     local: input.local,
     sealWrap: input.seal_wrap,
@@ -96,6 +98,9 @@ async function tune(kind: Kind, call: Call<Input<typeof tuneFields>>, state: Sys
   const { input, sent } = call
   const path = full(kind, withSlash(input.path))
   if (kind === 'secret' && isReserved(path)) throw fault('request.invalid', `cannot tune "${path}"`)
+  // By its own rules, which ask who makes a token. @source vault/logical_system.go handleTuneWriteCommon
+  if (path === 'auth/token/' && input.token_type !== undefined)
+    throw fault('request.invalid', "'token_type' cannot be set for 'token' or 'ns_token' auth mounts")
   const given: Record<string, Json> = {}
   for (const name of sent) {
     const value = input[name as keyof typeof input]
@@ -106,7 +111,11 @@ async function tune(kind: Kind, call: Call<Input<typeof tuneFields>>, state: Sys
     ...entry,
     ...(input.description !== undefined && { description: input.description }),
     ...(input.options !== undefined && { options: mergedOptions(entry, input.options) }),
-    config: applyConfig(entry.config, given as JsonObject, kind, systemTtls(state)),
+    config: applyLockout(
+      applyConfig(entry.config, given as JsonObject, kind, systemTtls(state)),
+      input.user_lockout_config,
+      entry.type,
+    ),
   }))
   return empty
 }
@@ -114,13 +123,8 @@ async function tune(kind: Kind, call: Call<Input<typeof tuneFields>>, state: Sys
 function mergedOptions(entry: MountEntry, sent: Readonly<Record<string, string>>): Record<string, string> {
   const merged: Record<string, string> = { ...entry.options }
   for (const [name, value] of Object.entries(sent)) {
-    if (name === 'version' && ['kv', 'generic'].includes(entry.type) && value !== (merged['version'] ?? '1')) {
-      throw fault(
-        'request.invalid',
-        merged['version'] === '2'
-          ? 'cannot downgrade mount from version 2'
-          : 'upgrading kv version 1 to 2 is not supported: enable a new mount with version 2 and copy',
-      )
+    if (name === 'version' && ['kv', 'generic'].includes(entry.type) && merged['version'] === '2' && value !== '2') {
+      throw fault('request.invalid', 'cannot downgrade mount from version 2')
     }
     if (value === '' && name !== 'version') delete merged[name]
     else merged[name] = value

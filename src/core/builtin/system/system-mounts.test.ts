@@ -191,6 +191,25 @@ test('sys/mounts: tuning shows effective TTLs, the mount those of its own', asyn
   })
 })
 
+test('sys/auth: tokens are tuned for good, but for their type', async () => {
+  await using server = await open()
+  const body = { max_lease_ttl: '2h', default_lease_ttl: '30m', description: 'ours' }
+  assert.equal((await server.ask('POST', 'sys/auth/token/tune', { body })).status, 204)
+  const refused = await server.ask('POST', 'sys/auth/token/tune', { body: { token_type: 'batch' } })
+  assert.deepEqual(refused.errors, ["'token_type' cannot be set for 'token' or 'ns_token' auth mounts"])
+  const shown = async (): Promise<void> => {
+    const { data } = await server.ask('GET', 'sys/auth/token/tune')
+    assert.partialDeepStrictEqual(data, { max_lease_ttl: 7200, default_lease_ttl: 1800, description: 'ours' })
+    const made = await server.ask('POST', 'auth/token/create', { body: { policies: ['default'] } })
+    assert.equal((made.body as unknown as { auth: { lease_duration: number } }).auth.lease_duration, 1800)
+  }
+  await shown()
+  await server.restart()
+  await shown()
+  const { data } = await server.ask('GET', 'sys/auth')
+  assert.deepEqual(Object.keys(data as object), ['token/'])
+})
+
 test('sys/mounts: an auth method is tuned by either path, with its token type', async () => {
   await using server = await open()
   await server.ask('POST', 'sys/auth/door', { body: { type: 'doorman' } })

@@ -169,6 +169,7 @@ const badAsks: readonly (readonly [ask: string, body: Body, text: string])[] = [
   ['capabilities-accessor', { paths: ['a'], accessor: 'x' }, 'invalid accessor'],
   ['capabilities', { paths: ['a'], token: 'hvs.x' }, 'invalid token'],
   ['capabilities', { token: 'hvs.x' }, 'paths must be supplied'],
+  ['capabilities', { paths: ['a'] }, 'missing token'],
 ]
 for (const [ask, body, text] of badAsks) {
   test(`capabilities: sys/${ask} with ${JSON.stringify(body)} is refused`, async () => {
@@ -177,6 +178,27 @@ for (const [ask, body, text] of badAsks) {
     assert.deepEqual([answer.status, answer.errors], [400, [text]])
   })
 }
+
+test('capabilities: of a batch token by itself and by another, and of one that ended by nobody', async () => {
+  await using server = await openTestMount(notebook)
+  await server.ask('PUT', 'sys/policies/acl/reader', { body: { policy: grants } })
+  const body = { policies: ['reader'], type: 'batch', ttl: 60 }
+  const { auth } = (await server.ask('POST', 'auth/token/create', { body })).body as { auth: { client_token: string } }
+  const ask = { token: auth.client_token, paths: ['file'] }
+  const want = { file: ['list', 'read'], capabilities: ['list', 'read'] }
+  assert.deepEqual((await server.ask('POST', 'sys/capabilities', { body: ask })).data, want)
+  const self = { token: auth.client_token, body: { paths: ['file'] } }
+  assert.deepEqual((await server.ask('POST', 'sys/capabilities-self', self)).data, want)
+  await server.world.clock.advance(60_000)
+  assert.deepEqual((await server.ask('POST', 'sys/capabilities', { body: ask })).errors, ['invalid token'])
+})
+
+test('capabilities: a path may have any name', async () => {
+  await using server = await openTestMount(notebook)
+  const { text } = await server.ask('POST', 'sys/capabilities-self', { body: { paths: ['__proto__', 'constructor'] } })
+  assert.match(text, /"__proto__":\["root"\]/)
+  assert.match(text, /"constructor":\["root"\]/)
+})
 
 test('capabilities: of another token, by the token', async () => {
   await using server = await open()

@@ -36,7 +36,7 @@ export async function tokenLeasePage(
   after: TokenKey | null,
 ): Promise<{ readonly leases: readonly TokenLease[]; readonly next: TokenKey | null }> {
   if (!mayHoldTokens(prefix)) return { leases: [], next: null }
-  const page = await tokens.page(after, pageSize)
+  const page = await tokens.shelf.page(after, pageSize)
   // Other requests have their turn, also where nothing had to be waited for.
   await new Promise<void>(resolve => setImmediate(resolve))
   const leases = page.tokens

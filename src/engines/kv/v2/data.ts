@@ -7,20 +7,12 @@ import { parseJson } from '#ground/text/json-parse.ts'
 import { formatRfc3339Nano } from '#ground/text/time.ts'
 import type { Call } from '#backend/call.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
-import { drop, put, type Write } from '#backend/storage.ts'
 import { fault } from '#protocol/fault.ts'
-import {
-  deletionTime,
-  isDeleted,
-  type KvConfig,
-  newSecret,
-  retention,
-  type SecretEntry,
-  secretKey,
-  type Version,
-  versionKey,
-} from './secret.ts'
-import { type KvState, readConfig, row } from './state.ts'
+import { appended } from './append.ts'
+import { readConfig } from './config-entry.ts'
+import { isDeleted, type KvConfig, newSecret, type SecretEntry, secretKey, versionKey } from './secret.ts'
+import type { Version } from './version.ts'
+import { type KvState, row } from './state.ts'
 
 const fields = {
   path: captured('Location of the secret.'),
@@ -121,34 +113,11 @@ function checkCas(options: JsonObject | undefined, entry: SecretEntry | null, co
   }
 }
 
-/** The entry with one version more, and the writes beside it: the old value moves out, what is too old goes. */
-function appended(
-  path: string,
-  before: SecretEntry,
-  text: string,
-  config: KvConfig,
-  now: Instant,
-): { entry: SecretEntry; also: Write[] } {
-  const version = before.currentVersion + 1
-  const all = [
-    ...before.versions,
-    { version, createdAt: now, deletedAt: deletionTime(config, before, now), isDestroyed: false },
-  ]
-  const versions = all.slice(-retention(config, before))
-  const expired = all.slice(0, all.length - versions.length)
-  const also: Write[] = expired
-    .filter(old => old.version !== before.currentVersion)
-    .map(old => drop(versionKey(path, old.version)))
-  const keepsLast = versions.some(one => one.version === before.currentVersion)
-  if (before.text !== null && keepsLast) also.push(put(versionKey(path, before.currentVersion), before.text))
-  return { entry: { ...before, currentVersion: version, versions, updatedAt: now, text }, also }
-}
-
 function write(call: Call<DataInput>, state: KvState): Promise<Reply> | Reply {
   const { data, path } = call.input
   if (path === '') throw fault('request.invalid', 'missing path')
   if (data === undefined) throw fault('request.invalid', 'no data provided')
-  const config = readConfig(state)
+  const config = readConfig(state.parts)
   if (config instanceof Promise) return config.then(one => store(call, state, path, canonicalJson(data), one))
   return store(call, state, path, canonicalJson(data), config)
 }
@@ -165,14 +134,14 @@ async function store(
     const next = appended(path, now ?? newSecret(call.now()), text, config, call.now())
     return { ...next, result: next.entry }
   })
-  changed(state, 'kv-v2/data-write', `data/${path}`, call, entry.currentVersion)
+  changed(state, 'kv-v2/data-write', `data/${path}`, entry)
   return { kind: 'data', data: versionInfo(entry.versions.at(-1)!, entry) }
 }
 
 async function patch(call: Call<DataInput>, state: KvState): Promise<Reply> {
   const { data, path, options } = call.input
   if (data === undefined) throw fault('request.invalid', 'no data provided')
-  const config = await readConfig(state)
+  const config = await readConfig(state.parts)
   const result = await state.parts.view.update<SecretEntry, Reply | SecretEntry>(secretKey(path), now => {
     if (!now) return { result: missing }
     checkCas(options, now, config)
@@ -186,25 +155,31 @@ async function patch(call: Call<DataInput>, state: KvState): Promise<Reply> {
     return { ...next, result: next.entry }
   })
   if ('kind' in result) return result
-  changed(state, 'kv-v2/data-patch', `data/${path}`, call, result.currentVersion)
+  changed(state, 'kv-v2/data-patch', `data/${path}`, result)
   return { kind: 'data', data: versionInfo(result.versions.at(-1)!, result) }
 }
 
 /** Soft: undelete brings it back. Of a secret that isn't there, nothing. */
 async function removeCurrent(call: Call<DataInput>, state: KvState): Promise<Reply> {
   const { path } = call.input
-  const version = await state.parts.view.update<SecretEntry, number | null>(secretKey(path), now => {
+  const entry = await state.parts.view.update<SecretEntry, SecretEntry | null>(secretKey(path), now => {
     const last = now?.versions.at(-1)
     if (!now || last === undefined || isDeleted(last, call.now())) return { result: null }
     const versions = [...now.versions.slice(0, -1), { ...last, deletedAt: call.now() }]
-    return { entry: { ...now, versions, updatedAt: call.now() }, result: now.currentVersion }
+    const next = { ...now, versions, updatedAt: call.now() }
+    return { entry: next, result: next }
   })
-  if (version !== null) changed(state, 'kv-v2/data-delete', `data/${path}`, call, version)
+  if (entry !== null) changed(state, 'kv-v2/data-delete', `data/${path}`, entry)
   return empty
 }
 
 /** Tells readers; after the commit. */
-export function changed(state: KvState, type: string, path: string, call: Call, version: number): void {
+export function changed(
+  state: KvState,
+  type: string,
+  path: string,
+  entry: Pick<SecretEntry, 'currentVersion' | 'versions'>,
+): void {
   const secret = path.slice(path.indexOf('/') + 1)
   state.parts.emit({
     type,
@@ -212,7 +187,8 @@ export function changed(state: KvState, type: string, path: string, call: Call, 
     dataPath: `data/${secret}`,
     operation: type.slice(type.indexOf('/') + 1),
     modified: true,
-    version,
+    version: entry.currentVersion,
+    oldestVersion: entry.versions[0]?.version ?? 0,
   })
 }
 

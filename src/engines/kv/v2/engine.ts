@@ -4,9 +4,14 @@ import { captured } from '#ground/fields/kit.ts'
 import type { Call } from '#backend/call.ts'
 import { configRows } from './config.ts'
 import { dataRows, rootWarning } from './data.ts'
+import { detailedRows } from './detailed.ts'
 import { metadataRows } from './metadata.ts'
 import { secretCodec, versionCodec } from './secret.ts'
-import { configEntries, type KvState, row } from './state.ts'
+import { plainCodec } from '../v1/secret.ts'
+import { configEntries } from './config-entry.ts'
+import { served } from './served.ts'
+import { type KvState, row } from './state.ts'
+import { Upgrade } from './upgrade.ts'
 import { subkeyRows } from './subkeys.ts'
 import { versionRows } from './versions.ts'
 import { pluginVersion } from '#protocol/version.ts'
@@ -48,9 +53,21 @@ export const kvV2: Engine<KvState> = {
   kind: 'secret',
   version: pluginVersion,
   description: 'key-value store with versions',
-  codecs: [secretCodec, versionCodec, configEntries],
+  codecs: [secretCodec, versionCodec, configEntries, plainCodec],
   options: { version: ['2'] },
   serves: options => options['version'] === '2',
-  rows: [...dataRows, ...versionRows, ...subkeyRows, ...metadataRows, ...configRows, elsewhere],
-  open: parts => ({ parts }),
+  rows: [
+    ...[...dataRows, ...versionRows, ...subkeyRows, ...metadataRows, ...detailedRows].map(served),
+    ...configRows,
+    elsewhere,
+  ],
+  async open(parts) {
+    const state: KvState = { parts, upgrade: null }
+    const onEnd = (): void => {
+      state.upgrade = null
+    }
+    if (await Upgrade.isNeeded(parts)) state.upgrade = new Upgrade(parts, onEnd)
+    return state
+  },
+  close: state => state.upgrade?.close(),
 }

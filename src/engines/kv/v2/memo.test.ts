@@ -31,7 +31,7 @@ function entriesOnly(): Pick<View, 'get' | 'update'> {
 function newMount() {
   let now = 1_767_225_600_000
   const parts = { view: entriesOnly(), world: simWorld({ seed: 1 }), emit: () => undefined } as unknown as Parts
-  const state: KvState = { parts }
+  const state: KvState = { upgrade: null, parts }
   return async (operation: RowOperation, path: string, input: Record<string, Json> = {}): Promise<Reply> => {
     now += 1_000
     const [folder, secret = ''] = path.split('/')

@@ -19,16 +19,18 @@ type Metadata = Record<string, Json> & { versions: Record<string, Record<string,
 const metadata = async (server: TestServer, path: string): Promise<Metadata> =>
   (await server.ask('GET', `secret/metadata/${path}`)).data as Metadata
 
-test('kv v2: metadata has its ten members, and each version its three', async () => {
+test('kv v2: metadata has its twelve members, and each version its three', async () => {
   await using server = await open()
   await put(server, 'a')
   const { created_time: created, updated_time: updated, versions, ...rest } = await metadata(server, 'a')
   assert.deepEqual(rest, {
     cas_required: false,
+    current_metadata_version: 0,
     current_version: 1,
     custom_metadata: null,
     delete_version_after: '0s',
     max_versions: 0,
+    metadata_cas_required: false,
     oldest_version: 1,
   })
   assert.deepEqual(versions, { '1': { created_time: created, deletion_time: '', destroyed: false } })
@@ -38,7 +40,12 @@ test('kv v2: metadata has its ten members, and each version its three', async ()
 test('kv v2: settings of a mount are as they were before anybody set them', async () => {
   await using server = await open()
   const answer = await server.ask('GET', 'secret/config')
-  assert.deepEqual(answer.data, { max_versions: 0, cas_required: false, delete_version_after: '0s' })
+  assert.deepEqual(answer.data, {
+    max_versions: 0,
+    cas_required: false,
+    delete_version_after: '0s',
+    metadata_cas_required: false,
+  })
 })
 
 test('kv v2: a write of settings changes what was sent and leaves the rest', async () => {
@@ -56,7 +63,8 @@ test('kv v2: a write of settings changes what was sent and leaves the rest', asy
     [{ delete_version_after: 0 }, { max_versions: 0, cas_required: false, delete_version_after: '0s' }],
   ] as const) {
     await config(server, sent)
-    assert.deepEqual((await server.ask('GET', 'secret/config')).data, want, JSON.stringify(sent))
+    const shown = (await server.ask('GET', 'secret/config')).data as object
+    assert.deepEqual(shown, { ...want, metadata_cas_required: false }, JSON.stringify(sent))
   }
 })
 
@@ -319,6 +327,67 @@ test('kv v2: a delete of metadata removes every version for good, and the next w
   assert.equal(((await put(server, 'a', { n: 4 })).data as { version: number }).version, 1)
   assert.equal((await server.ask('GET', 'secret/data/a?version=2')).status, 404)
   assert.equal((await server.ask('DELETE', 'secret/metadata/none')).status, 204)
+})
+
+for (const [where, config] of [
+  ['mount', 'secret/config'],
+  ['secret', 'secret/metadata/a'],
+] as const) {
+  test(`kv v2: metadata_cas_required of the ${where} refuses metadata without metadata_cas`, async () => {
+    await using server = await open()
+    await put(server, 'a')
+    assert.equal((await server.ask('POST', config, { body: { metadata_cas_required: true } })).status, 204)
+    const current = where === 'mount' ? 0 : 1
+    const body = { custom_metadata: { a: 'b' } }
+    for (const ask of [write, patch]) {
+      assert.deepEqual((await ask(server, 'a', body)).errors, [
+        'metadata check-and-set parameter required for this call',
+      ])
+      assert.deepEqual((await ask(server, 'a', { ...body, metadata_cas: current + 1 })).errors, [
+        'metadata check-and-set parameter does not match the current version',
+      ])
+    }
+    assert.equal((await write(server, 'a', { ...body, metadata_cas: current })).status, 204)
+    assert.equal((await patch(server, 'a', { ...body, metadata_cas: current + 1 })).status, 204)
+    assert.equal((await metadata(server, 'a'))['current_metadata_version'], current + 2)
+  })
+}
+
+test('kv v2: metadata_cas makes metadata only where none is, and of two at once one wins', async () => {
+  await using server = await open()
+  const body = { max_versions: 3, metadata_cas: 0 }
+  assert.deepEqual((await write(server, 'a', { ...body, metadata_cas: 2 })).errors, [
+    'metadata_cas must be 0 when creating new metadata',
+  ])
+  const both = await Promise.all([write(server, 'a', body), write(server, 'a', body)])
+  assert.deepEqual(
+    both.map(one => one.status).sort((a, b) => a - b),
+    [204, 400],
+  )
+})
+
+test('kv v2: metadata_cas_required of a secret can not undo that of the mount, and the writer is told', async () => {
+  await using server = await open()
+  await config(server, { metadata_cas_required: true })
+  const { body } = await write(server, 'a', { metadata_cas_required: false, metadata_cas: 0 })
+  assert.deepEqual((body as { warnings: Json }).warnings, [
+    '"metadata_cas_required" set to false, but is mandated by backend config. This value will be ignored.',
+  ])
+})
+
+test('kv v2: a scan goes to any depth, and the detailed list shows what a read of each would', async () => {
+  await using server = await open()
+  for (const path of ['a', 'b/c', 'b/d/e']) await put(server, path)
+  const keys = async (method: string, path: string): Promise<Json> =>
+    ((await server.ask(method, `secret/${path}`)).data as { keys: Json } | null)?.keys ?? null
+  assert.deepEqual(await keys('SCAN', 'metadata/'), ['a', 'b/c', 'b/d/e'])
+  assert.deepEqual(await keys('SCAN', 'metadata/b/'), ['c', 'd/e'])
+  const { data } = await server.ask('LIST', 'secret/detailed-metadata/b/')
+  assert.deepEqual(data, { keys: ['c', 'd/'], key_info: { c: await metadata(server, 'b/c') } })
+  assert.deepEqual(await keys('SCAN', 'detailed-metadata/'), ['a', 'b/c', 'b/d/e'])
+  assert.deepEqual(await keys('LIST', 'detailed-metadata/?limit=1'), ['a'])
+  assert.deepEqual(await keys('LIST', 'detailed-metadata/?after=a'), ['b/'])
+  assert.equal((await server.ask('LIST', 'secret/detailed-metadata/none')).status, 404)
 })
 
 test('kv v2: listing shows one level, folders with a slash, a name that is both twice, and pages', async () => {

@@ -7,10 +7,19 @@ import { formatRfc3339Nano } from '#ground/text/time.ts'
 import type { Call } from '#backend/call.ts'
 import { empty, missing, type Reply } from '#backend/reply.ts'
 import { fault, multiError } from '#protocol/fault.ts'
-import { asFolder, listOf, pagingFields } from '#backend/listing.ts'
+import { asFolder, listOf, pagingFields, scanOf } from '#backend/listing.ts'
 import { changed } from './data.ts'
-import { newSecret, type SecretEntry, secretCodec, secretKey, versionCodec, versionsFolder } from './secret.ts'
-import { type KvState, readConfig, row } from './state.ts'
+import {
+  type KvConfig,
+  newSecret,
+  type SecretEntry,
+  secretCodec,
+  secretKey,
+  versionCodec,
+  versionsFolder,
+} from './secret.ts'
+import { readConfig } from './config-entry.ts'
+import { type KvState, row } from './state.ts'
 
 const fields = {
   path: captured('Location of the secret, or of a folder.'),
@@ -18,6 +27,10 @@ const fields = {
   cas_required: optionalBool({ description: 'Every write must say which version it replaces.' }),
   delete_version_after: durationSeconds({ description: 'Versions delete themselves after this.' }),
   custom_metadata: object({ description: 'Up to 64 texts of your own; replaced as a whole.' }),
+  metadata_cas: optionalInt({
+    description: 'Write only if this is the current metadata version; 0 = only if there is none.',
+  }),
+  metadata_cas_required: optionalBool({ description: 'Every write of metadata must say which one it replaces.' }),
   ...pagingFields,
 }
 
@@ -27,6 +40,8 @@ type MetadataInput = {
   readonly cas_required: boolean | undefined
   readonly delete_version_after: Seconds
   readonly custom_metadata: JsonObject | undefined
+  readonly metadata_cas: number | undefined
+  readonly metadata_cas_required: boolean | undefined
   readonly after: string
   readonly limit: number
 }
@@ -44,13 +59,13 @@ function shown(entry: SecretEntry | null): Reply {
   if (entry === null) return missing
   const kept = replies.get(entry)
   if (kept !== undefined) return kept
-  const data = info(entry)
+  const data = metadataInfo(entry)
   const reply: Reply = { kind: 'data', data, memo: data }
   replies.set(entry, reply)
   return reply
 }
 
-function info(entry: SecretEntry): JsonObject {
+export function metadataInfo(entry: SecretEntry): JsonObject {
   const versions: Record<string, Json> = {}
   for (const { version, createdAt, deletedAt, isDestroyed } of entry.versions) {
     versions[version] = {
@@ -62,10 +77,12 @@ function info(entry: SecretEntry): JsonObject {
   return {
     cas_required: entry.casRequired,
     created_time: formatRfc3339Nano(entry.createdAt),
+    current_metadata_version: entry.metadataVersion,
     current_version: entry.currentVersion,
     custom_metadata: entry.customMetadata,
     delete_version_after: formatGoDuration(Math.max(0, entry.deleteVersionAfter)),
     max_versions: entry.maxVersions,
+    metadata_cas_required: entry.metadataCasRequired,
     oldest_version: entry.versions[0]?.version ?? 0,
     updated_time: formatRfc3339Nano(entry.updatedAt),
     versions,
@@ -102,7 +119,9 @@ function entryProblems(key: string, value: string): string[] {
   return problems
 }
 
-type Changes = Partial<Pick<SecretEntry, 'maxVersions' | 'casRequired' | 'deleteVersionAfter' | 'customMetadata'>>
+type Changes = Partial<
+  Pick<SecretEntry, 'maxVersions' | 'casRequired' | 'deleteVersionAfter' | 'customMetadata' | 'metadataCasRequired'>
+>
 
 function sentChanges({ input, sent }: MetadataCall): Changes {
   if (input.max_versions !== undefined && input.max_versions < 0)
@@ -111,8 +130,31 @@ function sentChanges({ input, sent }: MetadataCall): Changes {
     ...(input.max_versions !== undefined && { maxVersions: input.max_versions }),
     ...(input.cas_required !== undefined && { casRequired: input.cas_required }),
     ...(sent.has('delete_version_after') && { deleteVersionAfter: input.delete_version_after }),
+    ...(input.metadata_cas_required !== undefined && { metadataCasRequired: input.metadata_cas_required }),
   }
 }
+
+/** @source openbao builtin/logical/kv/path_metadata.go */
+function checkMetadataCas({ input }: MetadataCall, now: SecretEntry | null, config: KvConfig): void {
+  const { metadata_cas: cas } = input
+  if (cas === undefined) {
+    if (!config.metadataCasRequired && !now?.metadataCasRequired) return
+    throw fault('request.invalid', 'metadata check-and-set parameter required for this call')
+  }
+  if (now === null && cas !== 0) {
+    throw fault('request.invalid', 'metadata_cas must be 0 when creating new metadata')
+  }
+  if (now !== null && cas !== now.metadataVersion) {
+    throw fault('request.invalid', 'metadata check-and-set parameter does not match the current version')
+  }
+}
+
+const rewritten = (now: SecretEntry, changes: Changes, call: MetadataCall): SecretEntry => ({
+  ...now,
+  ...changes,
+  metadataVersion: now.metadataVersion + 1,
+  updatedAt: call.now(),
+})
 
 /** Without a known field nothing is made. */
 async function write(call: MetadataCall, state: KvState): Promise<Reply> {
@@ -123,18 +165,26 @@ async function write(call: MetadataCall, state: KvState): Promise<Reply> {
     ...(custom !== undefined && { customMetadata: customTexts(custom) }),
   }
   if (Object.keys(changes).length === 0) return empty
-  const version = await state.parts.view.update<SecretEntry, number>(secretKey(path), now => {
-    const entry = { ...(now ?? newSecret(call.now())), ...changes, updatedAt: call.now() }
-    return { entry, result: entry.currentVersion }
+  const config = await readConfig(state.parts)
+  const entry = await state.parts.view.update<SecretEntry, SecretEntry>(secretKey(path), now => {
+    checkMetadataCas(call, now, config)
+    const next = rewritten(now ?? newSecret(call.now()), changes, call)
+    return { entry: next, result: next }
   })
-  changed(state, 'kv-v2/metadata-write', `metadata/${path}`, call, version)
-  return withCasWarning(call, state)
+  changed(state, 'kv-v2/metadata-write', `metadata/${path}`, entry)
+  return withCasWarnings(call, config)
 }
 
-async function withCasWarning(call: MetadataCall, state: KvState): Promise<Reply> {
-  if (call.input.cas_required !== false || !(await readConfig(state)).casRequired) return empty
-  const warning = '"cas_required" set to false, but is mandated by backend config. This value will be ignored.'
-  return { kind: 'empty', warnings: [warning] }
+function withCasWarnings({ input }: MetadataCall, config: KvConfig): Reply {
+  const ignored = [
+    ...(input.cas_required === false && config.casRequired ? ['cas_required'] : []),
+    ...(input.metadata_cas_required === false && config.metadataCasRequired ? ['metadata_cas_required'] : []),
+  ]
+  if (ignored.length === 0) return empty
+  const warnings = ignored.map(
+    name => `"${name}" set to false, but is mandated by backend config. This value will be ignored.`,
+  )
+  return { kind: 'empty', warnings }
 }
 
 const resets: Readonly<Record<string, Changes>> = {
@@ -142,6 +192,7 @@ const resets: Readonly<Record<string, Changes>> = {
   cas_required: { casRequired: false },
   delete_version_after: { deleteVersionAfter: 0 as Seconds },
   custom_metadata: { customMetadata: null },
+  metadata_cas_required: { metadataCasRequired: false },
 }
 
 /** A merge: null resets a field, and inside custom_metadata removes a key. */
@@ -150,14 +201,17 @@ async function patch(call: MetadataCall, state: KvState): Promise<Reply> {
   if (path === '') throw fault('request.invalid', 'missing path')
   let changes = sentChanges(call)
   for (const name of call.nulls) changes = { ...changes, ...resets[name] }
-  const result = await state.parts.view.update<SecretEntry, number | null>(secretKey(path), now => {
+  const config = await readConfig(state.parts)
+  const entry = await state.parts.view.update<SecretEntry, SecretEntry | null>(secretKey(path), now => {
     if (!now) return { result: null }
+    checkMetadataCas(call, now, config)
     const merged = custom === undefined ? {} : { customMetadata: mergedTexts(now.customMetadata, custom) }
-    return { entry: { ...now, ...changes, ...merged, updatedAt: call.now() }, result: now.currentVersion }
+    const next = rewritten(now, { ...changes, ...merged }, call)
+    return { entry: next, result: next }
   })
-  if (result === null) return missing
-  changed(state, 'kv-v2/metadata-patch', `metadata/${path}`, call, result)
-  return withCasWarning(call, state)
+  if (entry === null) return missing
+  changed(state, 'kv-v2/metadata-patch', `metadata/${path}`, entry)
+  return withCasWarnings(call, config)
 }
 
 /** As Go's weak decoding makes texts: null is empty, and so refused; true is 1. */
@@ -195,12 +249,12 @@ function textOf(key: string, value: Json): string {
 async function remove(call: MetadataCall, state: KvState): Promise<Reply> {
   const { view } = state.parts
   const { path } = call.input
-  const version = await view.update<SecretEntry, number | null>(secretKey(path), now =>
-    now === null ? { result: null } : { entry: null, result: now.currentVersion },
+  const entry = await view.update<SecretEntry, SecretEntry | null>(secretKey(path), now =>
+    now === null ? { result: null } : { entry: null, result: now },
   )
-  if (version === null) return empty
+  if (entry === null) return empty
   await view.purge(versionCodec, versionsFolder(path))
-  changed(state, 'kv-v2/metadata-delete', `metadata/${path}`, call, version)
+  changed(state, 'kv-v2/metadata-delete', `metadata/${path}`, entry)
   return empty
 }
 
@@ -219,6 +273,11 @@ export const metadataRows = [
         summary: 'The secrets and folders below a path.',
         handler: (call, state) => listOf(state.parts.view, secretCodec, asFolder(call.input.path), call),
       },
+      scan: {
+        access: 'policy',
+        summary: 'All secrets below a path, at any depth.',
+        handler: (call, state) => scanOf(state.parts.view, secretCodec, asFolder(call.input.path), call),
+      },
     },
     help: {
       synopsis: 'Metadata of secrets.',
@@ -233,6 +292,11 @@ export const metadataRows = [
         access: 'policy',
         summary: 'The secrets and folders of the mount.',
         handler: (call, state) => listOf(state.parts.view, secretCodec, '', call),
+      },
+      scan: {
+        access: 'policy',
+        summary: 'All secrets of the mount.',
+        handler: (call, state) => scanOf(state.parts.view, secretCodec, '', call),
       },
     },
     help: { synopsis: 'The secrets and folders of the mount.', description: '' },

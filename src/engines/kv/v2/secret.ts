@@ -2,14 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Bytes } from '#ground/base/brand.ts'
 import { type Instant, instant, type Seconds } from '#ground/base/clock.ts'
 import type { Codec, Key } from '#backend/storage.ts'
-
-export type Version = {
-  readonly version: number
-  readonly createdAt: Instant
-  /** When it is or was deleted; in the future for versions that delete themselves. null = not. */
-  readonly deletedAt: Instant | null
-  readonly isDestroyed: boolean
-}
+import { packVersions, unpackVersions, type Version } from './version.ts'
 
 /**
  * A secret with its current value, in one entry: a read is one look-up, a write learns the version without a second
@@ -27,31 +20,38 @@ export type SecretEntry = {
   /** 0 = not set. */
   readonly deleteVersionAfter: Seconds
   readonly customMetadata: Readonly<Record<string, string>> | null
+  /** Counts the writes of metadata; 0 = there was none. */
+  readonly metadataVersion: number
+  readonly metadataCasRequired: boolean
   /** Canonical JSON of the current version; null when it is destroyed, or there is none. */
   readonly text: string | null
 }
 
 const decoder = new TextDecoder()
 
-type Head = Omit<SecretEntry, 'text'> & { hasText: boolean }
+type Head = Omit<SecretEntry, 'text' | 'versions'> & { readonly versionsBytes: number; readonly hasText: boolean }
 
-/** Four bytes of length, the head as JSON, the value's text as it is: the value isn't escaped or parsed a second time. */
+/** Four bytes of length, the head as JSON, the versions packed, and the value's text as it is, not parsed a second time. */
 export const secretCodec: Codec<SecretEntry> = {
   prefix: 'secret/',
-  encode({ text, ...rest }) {
-    const head = JSON.stringify({ ...rest, hasText: text !== null } satisfies Head)
+  encode({ text, versions, ...rest }) {
+    const packed = packVersions(versions)
+    const head = JSON.stringify({ ...rest, versionsBytes: packed.length, hasText: text !== null } satisfies Head)
     const value = text ?? ''
-    const out = Buffer.allocUnsafe(4 + Buffer.byteLength(head) + Buffer.byteLength(value))
+    const out = Buffer.allocUnsafe(4 + Buffer.byteLength(head) + packed.length + Buffer.byteLength(value))
     const headBytes = out.write(head, 4)
     out.writeUInt32BE(headBytes, 0)
-    out.write(value, 4 + headBytes)
+    out.set(packed, 4 + headBytes)
+    out.write(value, 4 + headBytes + packed.length)
     return out
   },
   decode(bytes) {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    const end = 4 + buffer.readUInt32BE(0)
-    const { hasText, ...head } = JSON.parse(buffer.toString('utf8', 4, end)) as Head
-    return { ...head, text: hasText ? buffer.toString('utf8', end) : null }
+    const headEnd = 4 + buffer.readUInt32BE(0)
+    const { hasText, versionsBytes, ...head } = JSON.parse(buffer.toString('utf8', 4, headEnd)) as Head
+    const end = headEnd + versionsBytes
+    const versions = unpackVersions(buffer.subarray(headEnd, end))
+    return { ...head, versions, text: hasText ? buffer.toString('utf8', end) : null }
   },
 }
 
@@ -83,6 +83,8 @@ export const newSecret = (now: Instant): SecretEntry => ({
   casRequired: false,
   deleteVersionAfter: 0 as Seconds,
   customMetadata: null,
+  metadataVersion: 0,
+  metadataCasRequired: false,
   text: null,
 })
 
@@ -94,9 +96,15 @@ export type KvConfig = {
   readonly maxVersions: number
   readonly casRequired: boolean
   readonly deleteVersionAfter: Seconds
+  readonly metadataCasRequired: boolean
 }
 
-export const defaultConfig: KvConfig = { maxVersions: 0, casRequired: false, deleteVersionAfter: 0 as Seconds }
+export const defaultConfig: KvConfig = {
+  maxVersions: 0,
+  casRequired: false,
+  deleteVersionAfter: 0 as Seconds,
+  metadataCasRequired: false,
+}
 
 /** The greater of both, 10 when neither says. @source openbao builtin/logical/kv/backend.go */
 export const retention = (config: KvConfig, entry: SecretEntry): number =>

@@ -179,3 +179,27 @@ test('kv v2 subkeys: versions, deleted and absent ones are told as by a read', a
   const absent = await server.ask('GET', 'secret/subkeys/none')
   assert.deepEqual([absent.status, absent.body], [404, { errors: [] }])
 })
+
+test('kv v2: 10,000 versions of a secret are kept, and each can be read, deleted and destroyed', async () => {
+  await using server = await openTestMount(kvV2, { path: 'secret/', options: { version: '2' } })
+  await server.ask('POST', 'secret/metadata/a', { body: { max_versions: 10_000 } })
+  for (let n = 1; n <= 10_001; n++) await server.ask('POST', 'secret/data/a', { body: { data: { n } } })
+  await server.ask('POST', 'secret/delete/a', { body: { versions: [5_000] } })
+  await server.ask('POST', 'secret/destroy/a', { body: { versions: [9_999] } })
+  await server.restart()
+  const read = async (version: number): Promise<readonly [number, Json]> => {
+    const { status, data } = await server.ask('GET', `secret/data/a?version=${version}`)
+    return [status, (data as { data: Json } | null)?.data ?? null]
+  }
+  assert.deepEqual(await read(1), [404, null], 'the oldest went')
+  assert.deepEqual(await read(2), [200, { n: 2 }])
+  assert.deepEqual(await read(5_000), [404, null])
+  assert.deepEqual(await read(9_999), [404, null])
+  assert.deepEqual(await read(10_001), [200, { n: 10_001 }])
+  await server.ask('POST', 'secret/undelete/a', { body: { versions: [5_000, 9_999] } })
+  assert.deepEqual(await read(5_000), [200, { n: 5_000 }])
+  assert.deepEqual(await read(9_999), [404, null], 'what is destroyed stays so')
+  const { data } = await server.ask('GET', 'secret/metadata/a')
+  const { versions, oldest_version: oldest } = data as { versions: object; oldest_version: number }
+  assert.deepEqual([Object.keys(versions).length, oldest], [10_000, 2])
+})

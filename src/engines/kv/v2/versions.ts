@@ -4,7 +4,8 @@ import { empty, type Reply } from '#backend/reply.ts'
 import { drop, type Write } from '#backend/storage.ts'
 import { fault } from '#protocol/fault.ts'
 import { changed } from './data.ts'
-import { isDeleted, type SecretEntry, secretKey, type Version, versionKey } from './secret.ts'
+import { isDeleted, type SecretEntry, secretKey, versionKey } from './secret.ts'
+import type { Version } from './version.ts'
 import { type KvState, row } from './state.ts'
 
 const fields = {
@@ -23,16 +24,16 @@ async function change(
   besides: (entry: SecretEntry, touched: readonly Version[]) => { text?: null; also?: Write[] } = () => ({}),
 ): Promise<Reply> {
   const { path, versions } = call.input
-  const current = await state.parts.view.update<SecretEntry, number | null>(secretKey(path), now => {
+  const changedEntry = await state.parts.view.update<SecretEntry, SecretEntry | null>(secretKey(path), now => {
     if (!now) return { result: null }
     const touched = now.versions.filter(one => versions.includes(one.version))
     if (touched.length === 0) return { result: null }
     const { text, also } = besides(now, touched)
     const next = now.versions.map(one => (touched.includes(one) ? apply(one) : one))
     const entry = { ...now, versions: next, updatedAt: call.now(), ...(text === null && { text }) }
-    return { entry, ...(also && { also }), result: now.currentVersion }
+    return { entry, ...(also && { also }), result: entry }
   })
-  if (current !== null) changed(state, `kv-v2/${event}`, `${event}/${path}`, call, current)
+  if (changedEntry !== null) changed(state, `kv-v2/${event}`, `${event}/${path}`, changedEntry)
   return empty
 }
 

@@ -1,167 +1,23 @@
 import type { Maybe } from '#ground/base/brand.ts'
-import { type Seconds, seconds } from '#ground/base/clock.ts'
-import { bool, durationSeconds, int, optionalText, shown, stringList, stringMap, text } from '#ground/fields/kit.ts'
-import type { Input } from '#ground/fields/field.ts'
+import type { Seconds } from '#ground/base/clock.ts'
+import { captured, durationSeconds, shown, text } from '#ground/fields/kit.ts'
 import type { Call } from '#backend/call.ts'
-import { type Engine, type Row, rowOf, type TokenKey } from '#backend/engine.ts'
+import type { Engine, Row, TokenKey } from '#backend/engine.ts'
+import { pagingFields } from '#backend/listing.ts'
 import { empty, type Reply } from '#backend/reply.ts'
 import type { TokenEntry } from '#core/tokens/entry.ts'
 import type { LiveToken } from '#core/tokens/live.ts'
-import { normalPolicies } from '#core/tokens/register.ts'
-import type { Renewals } from '#core/tokens/renewal.ts'
 import { authBlock, lookupData } from '#core/tokens/render.ts'
-import type { Tokens } from '#core/tokens/tokens.ts'
 import { fault } from '#protocol/fault.ts'
 import { builtinVersion } from '#protocol/version.ts'
+import { create, createFields, roleNamed } from './create.ts'
+import { pagesOf } from './pages.ts'
+import { roleRows } from './roles.ts'
+import { row, type TokenState } from './state.ts'
 
-/** What `auth/token/` works on. */
-export type TokenState = {
-  readonly tokens: Tokens
-  readonly renewals: Renewals
-  policyExists(name: string): Promise<boolean>
-  identityPolicies(entityId: string): Promise<readonly string[]>
-  /** The caller's token, which a call doesn't carry; null without one. */
-  callerOf(call: Call): LiveToken | null
-}
-
-const row = rowOf<TokenState>()
 const tokenField = text({ description: 'The token.', isSecret: true })
 const accessorField = text({ description: 'The accessor of the token.' })
 const incrementField = durationSeconds({ description: 'How long the token should live from now; the mount bounds it.' })
-
-const createFields = {
-  id: optionalText({ description: 'The token itself, instead of a random one; root or sudo only.', isSecret: true }),
-  policies: stringList({ description: 'Policies of the token; without any, those of the caller.' }),
-  meta: stringMap({ description: 'Metadata shown in audit and lookups.' }),
-  no_parent: bool({ description: 'Make an orphan; root or sudo only.' }),
-  no_default_policy: bool({ description: 'Leave the default policy out.' }),
-  renewable: bool({ description: 'May the token be renewed?', fallback: true }),
-  ttl: text({ description: 'How long it lives, like "1h".' }),
-  lease: text({ description: 'Old name of ttl.', isDeprecated: true }),
-  type: text({ description: 'service; batch is not supported.' }),
-  explicit_max_ttl: text({ description: 'An end that no renewal passes.' }),
-  display_name: text({ description: 'Shown in audit and lookups.', fallback: 'token' }),
-  num_uses: int({ description: 'Requests the token is good for; 0 = without limit.' }),
-  period: text({ description: 'A periodic token: each renewal gives this long again; root or sudo only.' }),
-  entity_alias: text({ description: 'Only together with a token role.' }),
-}
-
-type CreateInput = Input<typeof createFields>
-
-function positive(value: string, name: string): Seconds {
-  if (value === '') return seconds(0)
-  const parsed = durationSeconds({ description: name })
-  let ttl: Seconds
-  try {
-    ttl = parsed.parse(value)
-  } catch (error) {
-    if (value.trim().startsWith('-')) throw fault('request.invalid', `${name} must be positive`)
-    throw fault('request.invalid', `the ${name} "${value}" is no duration: ${(error as Error).message}`)
-  }
-  return ttl
-}
-
-/** @source openbao vault/token_store.go handleCreateCommon: the order of the checks is that of server-core 3.2 */
-async function create(call: Call<CreateInput>, state: TokenState, isOrphanPath: boolean): Promise<Reply> {
-  const { input } = call
-  const parent = state.callerOf(call)
-  if (parent === null) throw fault('request.invalid', 'parent token lookup failed: no parent found')
-  if (parent.entry.numUses !== 0) {
-    throw fault('request.invalid', 'restricted use token cannot generate child tokens')
-  }
-  const hasSudo = call.caller?.isRoot === true || (await call.may(`${call.mountPath}${call.path}`, 'sudo')).allowed
-  checkType(input)
-  if (input.num_uses < 0) throw fault('request.invalid', 'number of uses cannot be negative')
-  if (input.entity_alias !== '')
-    throw fault('request.invalid', "'entity_alias' is only allowed in combination with token role")
-  if (input.id !== undefined) checkId(input.id, hasSudo)
-  const policies = choosePolicies(input, parent.entry, hasSudo)
-  const isOrphan = isOrphanPath || input.no_parent
-  if (input.no_parent && !isOrphanPath && !hasSudo) {
-    throw fault('request.invalid', 'root or sudo privileges required to create orphan token')
-  }
-  const period = positive(input.period, 'period')
-  if (period > 0 && !hasSudo)
-    throw fault('request.invalid', 'root or sudo privileges required to create periodic token')
-  const ttl = positive(input.ttl !== '' ? input.ttl : input.lease, 'ttl')
-  const explicitMaxTtl = positive(input.explicit_max_ttl, 'explicit_max_ttl')
-  if (
-    policies.includes('root') &&
-    parent.entry.expiresAt !== null &&
-    ttl === 0 &&
-    period === 0 &&
-    explicitMaxTtl === 0
-  ) {
-    throw fault('request.invalid', 'expiring root tokens cannot create non-expiring root tokens')
-  }
-  if (input.id !== undefined && (await state.tokens.entry(state.tokens.key(input.id))) !== null) {
-    throw fault('request.invalid', 'cannot create a token with a duplicate ID')
-  }
-  const warnings = await unknownPolicies(policies, state)
-  return {
-    kind: 'token',
-    token: {
-      id: input.id ?? null,
-      policies,
-      metadata: Object.keys(input.meta).length === 0 ? null : input.meta,
-      displayName: `token-${input.display_name}`
-        .replace(/^token-token$/, 'token')
-        .replace(/[^a-zA-Z0-9-]/g, '-')
-        .replace(/-$/, ''),
-      path: `${call.mountPath}create${isOrphanPath ? '-orphan' : ''}`,
-      isOrphan,
-      renewable: input.renewable,
-      ttl,
-      explicitMaxTtl,
-      period,
-      numUses: input.num_uses,
-    },
-    ...(warnings.length > 0 && { warnings }),
-  }
-}
-
-function checkType(input: CreateInput): void {
-  if (input.type === '' || input.type === 'service') return
-  if (input.type !== 'batch') throw fault('request.invalid', "invalid 'token_type' value")
-  throw fault('request.invalid', 'batch tokens are not supported: leave "type" out or set it to "service"')
-}
-
-function checkId(id: string, hasSudo: boolean): void {
-  if (!hasSudo) throw fault('request.invalid', 'root or sudo privileges required to specify token id')
-  if (id.startsWith('hvs.')) throw fault('request.invalid', "custom token ID cannot have the 'hvs.' prefix")
-  if (id.startsWith('s.')) throw fault('request.invalid', "custom token ID cannot have the 's.' prefix")
-  if (id.includes('.')) throw fault('request.invalid', "custom token ID cannot have a '.' in the value")
-  if (id.trim() !== id || id === '')
-    throw fault('request.invalid', 'a token ID is not empty and has no blanks around it')
-}
-
-/** @source server-core 3.4 */
-function choosePolicies(input: CreateInput, parent: TokenEntry, hasSudo: boolean): readonly string[] {
-  const isParentRoot = parent.policies.includes('root')
-  let policies: readonly string[]
-  if (input.policies.length === 0) policies = parent.policies
-  else {
-    const asked = normalPolicies(input.policies)
-    if (asked.includes('response-wrapping')) throw fault('request.invalid', 'cannot assign policy "response-wrapping"')
-    if (!hasSudo && !isParentRoot && !asked.every(name => parent.policies.includes(name))) {
-      throw fault('request.invalid', 'child policies must be subset of parent')
-    }
-    const addsDefault = hasSudo || isParentRoot || parent.policies.includes('default')
-    policies = addsDefault && !input.no_default_policy ? normalPolicies([...asked, 'default']) : asked
-  }
-  if (policies.includes('root') && !isParentRoot) {
-    throw fault('request.invalid', 'root tokens may not be created without parent token being root')
-  }
-  return input.no_default_policy ? policies.filter(name => name !== 'default') : policies
-}
-
-async function unknownPolicies(policies: readonly string[], state: TokenState): Promise<string[]> {
-  const warnings: string[] = []
-  for (const name of policies) {
-    if (name !== 'root' && !(await state.policyExists(name))) warnings.push(`Policy "${name}" does not exist`)
-  }
-  return warnings
-}
 
 function lookup(call: Call, state: TokenState, token: string): Maybe<Reply> {
   const live = state.tokens.find(token)
@@ -191,11 +47,27 @@ async function found(accessor: string, state: TokenState): Promise<{ key: TokenK
   return token
 }
 
+/** A batch token is kept nowhere: there is nothing to extend or to end. */
+async function refuseBatch(state: TokenState, token: string, what: 'renewed' | 'revoked'): Promise<void> {
+  const isBatch = (await state.tokens.find(token))?.entry.type === 'batch'
+  if (isBatch) throw fault('request.invalid', `batch tokens cannot be ${what}`)
+}
+
 async function renew(call: Call, state: TokenState, key: TokenKey, token: string, increment: Seconds): Promise<Reply> {
-  const renewed = await state.renewals.renew(key, increment, call.signal)
+  const renewed = await state.renewals.renew(key, increment, call)
   if (renewed === null) return empty
   const auth = authBlock(token, renewed.entry, await state.identityPolicies(renewed.entry.entityId), renewed.ttl)
   return { kind: 'auth', auth, ...(renewed.warnings.length > 0 && { warnings: renewed.warnings }) }
+}
+
+/** Leases whose token is gone are part of it. */
+function tidy(_call: Call, { tokens, leases }: TokenState): Reply {
+  const isNew = tokens.tidy.begin()
+  if (isNew) leases.tidy(async token => (await tokens.entry(token)) !== null)
+  const text = isNew
+    ? "Tidy operation successfully started. Any information from the operation will be printed to Vault's server logs."
+    : 'Tidy operation already in progress.'
+  return { kind: 'data', data: null, status: 202, warnings: [text] }
 }
 
 const createHelp = {
@@ -212,7 +84,7 @@ export const tokenRows: readonly Row<TokenState>[] = [
         access: 'policy',
         leases: true,
         summary: 'Create a token.',
-        handler: (call, state) => create(call, state, false),
+        handler: (call, state) => create(call, state, { isOrphanPath: false, role: null }),
       },
     },
     help: createHelp,
@@ -225,7 +97,21 @@ export const tokenRows: readonly Row<TokenState>[] = [
         access: 'policy',
         leases: true,
         summary: 'Create an orphan token.',
-        handler: (call, state) => create(call, state, true),
+        handler: (call, state) => create(call, state, { isOrphanPath: true, role: null }),
+      },
+    },
+    help: createHelp,
+  }),
+  row({
+    path: 'create/:role_name',
+    fields: { ...createFields, role_name: captured('Name of the token role.') },
+    operations: {
+      update: {
+        access: 'policy',
+        leases: true,
+        summary: 'Create a token by a role.',
+        handler: async (call, state) =>
+          create(call, state, { isOrphanPath: false, role: await roleNamed(call.input.role_name, state) }),
       },
     },
     help: createHelp,
@@ -282,8 +168,9 @@ export const tokenRows: readonly Row<TokenState>[] = [
       update: {
         access: 'policy',
         summary: 'Renew a token.',
-        handler(call, state) {
+        async handler(call, state) {
           if (call.input.token === '') throw fault('request.invalid', 'missing token ID')
+          await refuseBatch(state, call.input.token, 'renewed')
           return renew(call, state, state.tokens.key(call.input.token), call.input.token, call.input.increment)
         },
       },
@@ -303,6 +190,7 @@ export const tokenRows: readonly Row<TokenState>[] = [
         async handler(call, state) {
           const caller = state.callerOf(call)
           if (caller === null) throw fault('request.invalid', 'token not found')
+          if (caller.entry.type === 'batch') throw fault('request.invalid', 'batch tokens cannot be renewed')
           return renew(call, state, caller.key, caller.audited.token, call.input.increment)
         },
       },
@@ -336,6 +224,7 @@ export const tokenRows: readonly Row<TokenState>[] = [
         summary: 'Revoke a token and its children.',
         async handler(call, state) {
           if (call.input.token === '') throw fault('request.invalid', 'missing token ID')
+          await refuseBatch(state, call.input.token, 'revoked')
           await state.tokens.revoke(state.tokens.key(call.input.token))
           return empty
         },
@@ -352,6 +241,7 @@ export const tokenRows: readonly Row<TokenState>[] = [
         summary: 'Revoke the calling token and its children.',
         async handler(call, state) {
           const caller = state.callerOf(call)
+          if (caller?.entry.type === 'batch') throw fault('request.invalid', 'batch tokens cannot be revoked')
           if (caller !== null) await state.tokens.revoke(caller.key)
           return empty
         },
@@ -386,6 +276,7 @@ export const tokenRows: readonly Row<TokenState>[] = [
         summary: 'Revoke a token; its children become orphans.',
         async handler(call, state) {
           if (call.input.token === '') throw fault('request.invalid', 'missing token ID')
+          await refuseBatch(state, call.input.token, 'revoked')
           const isEnded = await state.tokens.revokeOrphaning(state.tokens.key(call.input.token))
           if (!isEnded) throw fault('request.invalid', 'token to revoke not found')
           return empty
@@ -396,41 +287,31 @@ export const tokenRows: readonly Row<TokenState>[] = [
   }),
   row({
     path: 'accessors',
-    fields: {
-      after: text({ description: 'List after this accessor.', from: 'query' }),
-      limit: int({ description: 'At most so many; 0 = all.', from: 'query' }),
-    },
+    fields: pagingFields,
     operations: {
       list: {
         access: 'sudo',
         summary: 'List the accessors of all tokens.',
         async handler(call, state) {
-          return { kind: 'list', keys: await allAccessors(state.tokens, call.input) }
+          return { kind: 'list', keys: await pagesOf(paging => state.tokens.shelf.accessors(paging), call.input) }
         },
       },
     },
     help: { synopsis: 'List the accessors of all tokens.', description: 'Needs sudo: who has an accessor can revoke.' },
   }),
+  row({
+    path: 'tidy',
+    fields: {},
+    operations: {
+      update: { access: 'policy', summary: 'Look for what ended tokens left behind.', handler: tidy },
+    },
+    help: {
+      synopsis: 'Look for what ended tokens left behind.',
+      description: 'Goes on in the background; the log says what was found.',
+    },
+  }),
+  ...roleRows,
 ]
-
-const accessorsMax = 100_000
-
-async function allAccessors(
-  tokens: Tokens,
-  { after: first, limit }: { after: string; limit: number },
-): Promise<readonly string[]> {
-  const keys: string[] = []
-  const max = limit > 0 ? Math.min(limit, accessorsMax) : accessorsMax
-  for (;;) {
-    const after = keys.at(-1) ?? (first === '' ? undefined : first)
-    const page = await tokens.accessors({
-      ...(after !== undefined && { after }),
-      limit: Math.min(1_000, max - keys.length),
-    })
-    keys.push(...page.keys)
-    if (!page.more || keys.length >= max) return keys
-  }
-}
 
 /** The built-in method at `auth/token/`. */
 export function tokenEngine(state: TokenState): Engine<TokenState> {
