@@ -18,6 +18,7 @@ import type { LiveToken } from '#core/tokens/live.ts'
 import { Fault, fault, faultTexts, invalidTokenText } from '#protocol/fault.ts'
 import { headerNames } from '#protocol/headers.ts'
 import type { Operation, Verdict } from '#protocol/verdict.ts'
+import { StoreError } from '#stores/store.ts'
 import { faultResponse } from './answer.ts'
 import { bodyFault, readValues } from './body.ts'
 import { clientToken, RequestCall } from './call.ts'
@@ -29,6 +30,7 @@ import { findWrapping, namedToken, readWrapAsk, wrapUp } from './wrap.ts'
 
 type Answer = HttpResponse | HttpUpgrade
 
+const noRoom = "the disk of the server's storage is full: nothing was written. Make room; no restart is needed"
 const noBytes = new Uint8Array(0)
 const noValues: Readonly<Record<string, Json>> = {}
 const noParsed: ParsedInput = { input: {}, sent: new Set(), nulls: [], unknown: [], replaced: [] }
@@ -404,6 +406,8 @@ export class Exchange {
     if (error instanceof BodyError) return bodyFault(error)
     if (error instanceof KeyProblem) return fault('request.invalid', error.message)
     if (error instanceof AuditBlocked) return fault('internal', 'internal error')
+    // The store told it in the log, once.
+    if (error instanceof StoreError && error.code === 'full') return fault('storage.full', noRoom)
     // Nobody reads this answer any more, and nothing is broken.
     if (this.#request.signal.aborted) return fault('internal', 'the client went away')
     this.#log('a request met an error of ours', error)

@@ -26,6 +26,14 @@ export function sqliteFailure(error: unknown): SqliteFailure {
   return { code, message }
 }
 
+/** Nothing of it is there. @param doing as of `failed` */
+export function full(doing: string, database: string): StoreError {
+  return new StoreError(
+    'full',
+    `${doing} of ${database} was refused: the disk is full. Make room; no restart is needed`,
+  )
+}
+
 /** @param doing `commit`, `read`, … @param database the file's path */
 export function failed(doing: string, database: string, failure: SqliteFailure): StoreError {
   const meaning = meanings[failure.code]
