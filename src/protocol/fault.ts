@@ -35,6 +35,11 @@ export const faultCodes = {
   'backend.failed_bare': { status: 500, shape: 'bare' },
   /** Our bug, or the medium failed: the cause is logged, the client sees "internal error" and the request id. */
   internal: { status: 500, shape: 'bare' },
+  /**
+   * The store's disk is full, and nothing was written. Not 503, which clients read as sealed; as a 5xx the Go SDK and its
+   * kin ask again, and 507 is what it is called (RFC 4918, 11.5).
+   */
+  'storage.full': { status: 507, shape: 'bare' },
   'upstream.failed': { status: 502, shape: 'bare' },
   'server.sealed': { status: 503, shape: 'bare' },
   'server.unready': { status: 503, shape: 'bare' },

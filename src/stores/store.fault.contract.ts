@@ -87,6 +87,37 @@ async function tryPlan(lab: StoreLab, plan: FaultPlan): Promise<boolean> {
   return store.hasFailed
 }
 
+/** One commit, the n-th, finds no room: it is not there, and reads and all other commits go on. */
+async function tryFull(lab: StoreLab, at: number): Promise<boolean> {
+  const store = faultyStore(await lab.open(), { call: 'full', at, to: at })
+  try {
+    const term = await store.campaign(never)
+    let refused = 0
+    for (let round = 0; round < rounds; round++) {
+      try {
+        await store.commit([put(`a/${round}`), put(`b/${round}`)], term)
+        assert.ok(await store.get(`a/${round}`))
+      } catch (error) {
+        assert.ok(isCode('full')(error))
+        refused++
+        assert.deepEqual([await store.get(`a/${round}`), await store.get(`b/${round}`)], [null, null])
+      }
+    }
+    assert.equal(term.lost.aborted, false)
+    await store.purge('b/', term)
+    return refused > 0
+  } catch (error) {
+    // A purge is cut short, and goes on when it is called again.
+    assert.ok(isCode('full')(error))
+    const term = await store.campaign(never)
+    await store.purge('b/', term)
+    return true
+  } finally {
+    assert.deepEqual(await store.list('b/', { limit: 10 }), { names: [], more: false })
+    await store.close()
+  }
+}
+
 /** Fails the n-th commit, before and after it is applied, and the n-th read, for every n that a workload reaches. */
 export function faultContract(subject: { readonly name: string; readonly lab: () => Promise<StoreLab> }): void {
   const plans: [string, (at: number) => FaultPlan][] = [
@@ -104,4 +135,12 @@ export function faultContract(subject: { readonly name: string; readonly lab: ()
       }
     })
   }
+  test(`${subject.name}: a commit that finds no room leaves nothing and stops nothing, for every n`, async () => {
+    for (let at = 1; ; at++) {
+      await using lab = await subject.lab()
+      if (await tryFull(lab, at)) continue
+      assert.ok(at > rounds)
+      return
+    }
+  })
 }

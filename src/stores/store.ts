@@ -60,13 +60,16 @@ export const defaultLimits: StoreLimits = {
  * - `busy`: another process has it open (`holder` says which, when known).
  * - `fenced`: the batch's term is older than the newest; this node leads no more.
  * - `too-large`: over `limits`; nothing was written.
+ * - `full`: the medium has no room. Surely nothing of the batch is there, nor of any that was handed over after it and
+ *   before its caller could know: they are refused, too, as is every commit of the next second, so that nothing builds on
+ *   what was lost. Reads go on, and the next commit after that is tried as any other.
  * - `failed`: the medium failed. Of a `commit`, it is unknown whether the batch is there; the store answers no further
  *   call until it is opened again, so that nobody builds on what may be gone.
  * - `closed`: after `close`.
  */
 export class StoreError extends Error {
   override readonly name = 'StoreError'
-  readonly code: 'busy' | 'fenced' | 'too-large' | 'failed' | 'closed'
+  readonly code: 'busy' | 'fenced' | 'too-large' | 'full' | 'failed' | 'closed'
 
   constructor(code: StoreError['code'], message: string, options?: { cause?: unknown }) {
     super(message, options)
@@ -110,7 +113,7 @@ export interface Store {
   /**
    * Atomic; durable when it resolves: it survives `kill -9` of the process and, where the medium honours fsync, loss
    * of power. Batches are applied in the order of the calls.
-   * @throws StoreError `fenced`, `too-large`, `failed`, `closed`
+   * @throws StoreError `fenced`, `too-large`, `full`, `failed`, `closed`
    */
   commit(batch: StoreBatch, fence: Fence): Promise<Revision>
 

@@ -176,7 +176,7 @@ test('barrier: storage of a newer format, of another program, or under another r
   })
   await store.commit([{ key: formatKey, value: bytes('{"version":2}') }], fence)
   await assert.rejects(openBarrier(store, world, rootKey), {
-    message: 'the storage has format 2; this version reads format 1',
+    message: 'the store was written by a newer coffer (format 2), this one knows 1: update it',
   })
   await store.commit([{ key: formatKey, value: bytes('junk') }], fence)
   await assert.rejects(openBarrier(store, world, rootKey), {

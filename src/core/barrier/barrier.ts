@@ -308,6 +308,12 @@ export async function createBarrier(
  */
 export async function openBarrier(store: Store, world: BarrierWorld, rootKey: Bytes): Promise<Barrier> {
   const version = formatOf(await store.get(formatKey))
+  if (version !== null && version > formatVersion) {
+    throw new BarrierError(
+      'damaged',
+      `the store was written by a newer coffer (format ${version}), this one knows ${formatVersion}: update it`,
+    )
+  }
   if (version !== formatVersion) {
     const found = version === null ? 'no format marker of coffer' : `format ${version}`
     throw new BarrierError('damaged', `the storage has ${found}; this version reads format ${formatVersion}`)

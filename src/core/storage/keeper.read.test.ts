@@ -4,7 +4,7 @@ import { Metrics } from '#ground/base/metrics.ts'
 import { simWorld } from '#ground/base/world.ts'
 import type { Codec } from '#backend/storage.ts'
 import { Keeper, type KeeperWrite } from './keeper.ts'
-import { type KeeperLab, openKeeperLab } from './keeper.lab.ts'
+import { type KeeperLab, openKeeperLab, partsNamed, partsOn } from './keeper.lab.ts'
 import { textCodec } from './text-codec.ts'
 
 const write = (key: string, entry: string | null): KeeperWrite => ({ key, codec: textCodec, entry })
@@ -121,6 +121,35 @@ test('a store that failed is told once, and nothing is answered that could rest 
   await assert.rejects(async () => keeper.list('', { limit: 10 }), /restart the server/)
   await assert.rejects(async () => keeper.purge('a/'), /restart the server/)
 })
+
+for (const kind of ['memory', 'lagging'] as const) {
+  test(`${kind}: a full store's refusals are forgotten with all that was built on them, and the keeper goes on`, async () => {
+    const fault = { call: 'full' as const, at: 0, to: 0 }
+    const { keeper, failures, settle, clock, medium } = openKeeperLab({ kind, fault })
+    await settle(keeper.commit([write('a', 'kept'), write('b', large('kept'))]))
+    fault.to = Number.POSITIVE_INFINITY
+    const refused = [
+      keeper.commit([write('a', 'lost'), write('c', 'lost')]),
+      keeper.update('a', textCodec, now => ({ entry: `${String(now)} twice`, result: null })),
+      keeper.commit([write('b', large('lost'))]),
+    ]
+    assert.equal(keeper.peek('a'), 'lost twice')
+    for (const one of await settle(Promise.allSettled(refused))) {
+      assert.equal(one.status === 'rejected' && (one.reason as { code: string }).code, 'full')
+    }
+    fault.to = 0
+    assert.deepEqual(failures, [])
+    const get = (key: string): Promise<unknown> => settle(Promise.resolve(keeper.get(key, textCodec)))
+    assert.deepEqual([await get('a'), await get('b'), await get('c')], ['kept', large('kept'), null])
+    const appended = keeper.update('a', textCodec, now => ({ entry: `${String(now)} on`, result: null }))
+    await settle(appended)
+    await settle(keeper.commit([write('b', large('new'))]))
+    assert.deepEqual([await get('a'), await get('b')], ['kept on', large('new')])
+    await settle(keeper.sweep(new AbortController().signal))
+    await clock.advance(200)
+    assert.deepEqual(partsOn(medium), partsNamed(medium))
+  })
+}
 
 test('an entry that its codec can not read is named by its key, never shown', async () => {
   const { keeper } = openKeeperLab({ kind: 'memory' })

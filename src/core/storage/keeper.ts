@@ -89,7 +89,8 @@ export type KeeperChange<R> = { readonly entry?: unknown; readonly also?: readon
  * they mean; `view.ts` gives each mount its part.
  *
  * Reads see writes that are still under way: the next write of a key builds on them, and since the store applies batches
- * in order, a failure takes all that was built on it with it (`onFailed`).
+ * in order, a failure takes all that was built on it with it (`onFailed`). A store that is full refuses what was built on
+ * the refused commit, too; what was known of their keys is forgotten, and the keeper goes on.
  */
 export class Keeper {
   readonly #options: KeeperOptions
@@ -250,7 +251,8 @@ export class Keeper {
       await durable
       meters[writes.some(write => write.entry !== null) ? 'put' : 'delete'].add(meters.now() - began)
     } catch (error) {
-      this.#fail(error)
+      this.#failUnlessFull(error)
+      if (this.#failure === null) this.#undo(writes, sequence)
       throw error
     }
     for (let i = 0; i < writes.length; i++) {
@@ -260,6 +262,16 @@ export class Keeper {
       if (pending?.sequence !== sequence) continue
       this.#pending.delete(key)
       if (!pending.isDoubtful) this.#cache.set(key, entry, sealed[i]!.bytes)
+    }
+  }
+
+  /** Nothing of it is there: the next read asks the store. What was written over it since is refused by itself. */
+  #undo(writes: readonly KeeperWrite[], sequence: number): void {
+    for (const { key } of writes) {
+      if (this.#pending.get(key)?.sequence === sequence) this.#pending.delete(key)
+      this.#cache.delete(key)
+      this.#splits.forget(key)
+      this.#watches.outdate(key)
     }
   }
 
@@ -273,7 +285,7 @@ export class Keeper {
     const { before, together, after } = batchesOf(heads, sealed, replaced, store.limits)
     const durable = [...before, together].map(batch => store.commit(batch, fence))
     // Whoever waits for the value needn't wait for the end of the old one. A crash leaves the rest to `sweep`.
-    for (const batch of after) store.commit(batch, fence).catch(error => this.#fail(error))
+    for (const batch of after) store.commit(batch, fence).catch(error => this.#failUnlessFull(error))
     return Promise.all(durable)
   }
 
@@ -351,11 +363,15 @@ export class Keeper {
     const { store, fence, beforeCommit } = this.#options
     beforeCommit()
     // Entries first: one without its parts can't be read, parts without their entry are only waste.
-    await this.#orFail(store.purge(prefix, fence))
-    this.#cache.deletePrefix(prefix)
-    this.#watches.outdateBelow(prefix)
-    for (const [key, pending] of this.#pending) {
-      if (key.startsWith(prefix)) this.#pending.set(key, { ...pending, isDoubtful: true })
+    try {
+      await this.#orFail(store.purge(prefix, fence))
+    } finally {
+      // Also of one that was cut short by a full disk.
+      this.#cache.deletePrefix(prefix)
+      this.#watches.outdateBelow(prefix)
+      for (const [key, pending] of this.#pending) {
+        if (key.startsWith(prefix)) this.#pending.set(key, { ...pending, isDoubtful: true })
+      }
     }
     await this.#removeWaste(partKeys(prefix), never)
   }
@@ -440,9 +456,13 @@ export class Keeper {
     try {
       return await work
     } catch (error) {
-      this.#fail(error)
+      this.#failUnlessFull(error)
       throw error
     }
+  }
+
+  #failUnlessFull(error: unknown): void {
+    if (!isFull(error)) this.#fail(error)
   }
 
   #check(): void {
@@ -458,3 +478,5 @@ export class Keeper {
     this.#options.onFailed(error)
   }
 }
+
+const isFull = (error: unknown): boolean => error instanceof StoreError && error.code === 'full'

@@ -24,6 +24,11 @@ export class Splits {
     this.#byKey.delete(oldest!)
   }
 
+  /** What was kept of the key may not be so. */
+  forget(key: string): void {
+    if (this.#byKey.delete(key)) this.#isPartial = true
+  }
+
   /** @returns the parts of the value that this one replaces, as far as known. */
   replace(key: string, split: Split | null): Split | null {
     if (this.#byKey.size === 0 && split === null) return null

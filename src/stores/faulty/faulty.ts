@@ -21,10 +21,12 @@ import {
 /**
  * Which call fails, counted from 1 over the life of the wrapper.
  * - `commit`, `isApplied` false: nothing of it is written. True: all of it is, and the caller isn't told.
+ * - `full`: the commits from `at` to `to` find no room; the store goes on.
  * - `read`: a `get`, `list`, `scan` or `head`.
  */
 export type FaultPlan =
   | { readonly call: 'commit'; readonly at: number; readonly isApplied: boolean }
+  | { readonly call: 'full'; readonly at: number; readonly to: number }
   | { readonly call: 'read'; readonly at: number }
 
 export interface FaultyStore extends Store {
@@ -79,6 +81,9 @@ class Faulty implements FaultyStore {
     this.#assertUsable()
     this.commits++
     const plan = this.#plan
+    if (plan.call === 'full' && this.commits >= plan.at && this.commits <= plan.to) {
+      throw new StoreError('full', `commit ${this.commits} was made to find no room`)
+    }
     if (plan.call !== 'commit' || this.commits !== plan.at) return this.#unlessFailed(this.#inner.commit(batch, fence))
     if (!plan.isApplied) throw this.#fail()
     // Called before this returns, so that commits stay in order; what comes after it finds the store failed.
@@ -158,7 +163,8 @@ class Faulty implements FaultyStore {
 
 /**
  * A store whose n-th commit or read fails as a broken disk would: that call is refused as `failed`, and so is every one
- * after it, until the medium is opened again. For tests and `test/sim`, which try every n.
+ * after it, until the medium is opened again; or one whose commits are refused as `full` for a while. For tests and
+ * `test/sim`, which try every n.
  */
 export function faultyStore(inner: Store, plan: FaultPlan): FaultyStore {
   return new Faulty(inner, plan)

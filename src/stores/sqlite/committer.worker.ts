@@ -4,6 +4,7 @@ import { unreachable } from '#ground/base/assert.ts'
 import type { CommitterAsk, CommitterReply, Opened, WorkerData } from './messages.ts'
 import { unpack } from './packing.ts'
 import { openForWriting, readState } from './schema.ts'
+import { sqliteFailure, sqliteFull } from './sqlite-error.ts'
 import { serve } from './worker-serve.ts'
 
 /** Writes groups of batches, one transaction each, and nothing else: every synchronous wait is in this thread. */
@@ -18,8 +19,9 @@ class Committer {
   readonly #checkpoint: StatementSync
   #isBroken = false
 
-  constructor(path: string) {
+  constructor({ database: path, pagesMax }: WorkerData) {
     const database = openForWriting(path)
+    if (pagesMax !== null) database.exec(`PRAGMA max_page_count = ${pagesMax}`)
     this.#database = database
     this.opened = readState(database)
     this.#begin = database.prepare('BEGIN IMMEDIATE')
@@ -59,19 +61,23 @@ class Committer {
       this.#state.run(group.revision, group.term)
       this.#commit.run()
     } catch (error) {
-      this.#isBroken = true
-      this.#rollBack()
+      // What the disk has no room for can't be whole in the log: its last frame is the one that makes it valid. Of any
+      // other failure, as one of the sync, that isn't known.
+      const isUndone = this.#rollBack() && sqliteFailure(error).code === sqliteFull
+      this.#isBroken = !isUndone
       throw error
     }
   }
 
-  #rollBack(): void {
+  #rollBack(): boolean {
     try {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+      return true
     } catch {
       // The store is opened anew before anything else is asked of it, and the log's recovery drops what isn't whole.
+      return false
     }
   }
 }
 
-serve(() => new Committer((workerData as WorkerData).database))
+serve(() => new Committer(workerData as WorkerData))

@@ -12,6 +12,7 @@ import { failureOf } from './worker-link.ts'
 export type ConnectionOptions = {
   readonly database: string
   readonly readCacheBytes: number
+  readonly pagesMax: number | null
   readonly workerEnv: NodeJS.ProcessEnv
   readonly clock: Clock
   /** A thread ended or a checkpoint failed for good: nothing can be relied on. */
@@ -43,9 +44,10 @@ export class Connections {
 
   /** @throws StoreError `failed` */
   static async open(options: ConnectionOptions): Promise<Connections> {
-    const { database, workerEnv: env } = options
+    const { database, pagesMax, workerEnv: env } = options
     const threads = new Threads({
       database,
+      pagesMax,
       env,
       onDeath: failure => options.onDeath(failed('writing', database, failure)),
     })

@@ -34,6 +34,7 @@ export type GroupOptions = {
   /** A group is durable: called once, before any of its commits resolves. */
   readonly onDurable: () => void
   readonly onCommit: (revision: Revision, keys: readonly StoreKey[]) => void
+  /** @returns a `full`: nothing of the group is there, and the store goes on. Else it is at its end. */
   readonly onFailure: (error: unknown) => StoreError
 }
 
@@ -105,7 +106,7 @@ export class Groups {
     try {
       this.#options.beforeSend()
     } catch (error) {
-      this.#refuseWaiting(error)
+      this.#refuse(error)
       return
     }
     this.#waiting.shift()
@@ -120,7 +121,9 @@ export class Groups {
       const memory = await this.#options.send({ memory: packer.memory, length: packer.length, revision, term })
       if (memory && memory.byteLength <= spareBytesMax) this.#spare = memory
     } catch (error) {
-      this.fail(this.#options.onFailure(error))
+      const failure = this.#options.onFailure(error)
+      if (failure.code === 'full' && this.#underWay === group) this.#refuse(failure)
+      else this.fail(failure)
       return
     }
     if (this.#underWay !== group) return
@@ -133,9 +136,11 @@ export class Groups {
     if (!this.#underWay && this.#waiting.length === 0) this.#tellIdle()
   }
 
-  // Their revisions are spent: the feed passes over them without keys.
-  #refuseWaiting(error: unknown): void {
-    for (const group of this.#waiting.splice(0)) {
+  // Nothing of them is there, and their revisions are spent: the feed passes over them without keys.
+  #refuse(error: unknown): void {
+    const groups = this.#underWay ? [this.#underWay, ...this.#waiting.splice(0)] : this.#waiting.splice(0)
+    this.#underWay = null
+    for (const group of groups) {
       for (const commit of group.commits) {
         this.#options.onCommit(commit.revision, [])
         commit.reject(error)

@@ -2,6 +2,7 @@ import { accessSync, chmodSync, closeSync, constants, fsyncSync, mkdirSync, open
 import { dirname, extname, join } from 'node:path'
 import type { Log } from '#ground/base/log.ts'
 import { StoreError } from '#stores/store.ts'
+import { damaged } from './sqlite-error.ts'
 
 export type Layout = {
   readonly folder: string
@@ -47,6 +48,10 @@ export function prepareFolder(layout: Layout, log: Log): void {
  */
 export function prepareDatabase(layout: Layout): void {
   const { database } = layout
+  // SQLite would drop the log, and with it what was acknowledged: a new store has none.
+  if (sizeOf(database) === 0 && sizeOf(`${database}-wal`) > 0) {
+    throw new StoreError('failed', `${database} is missing or empty, but its log is there: ${damaged}`)
+  }
   try {
     const isNew = statSync(database, { throwIfNoEntry: false }) === undefined
     closeSync(openSync(database, constants.O_RDWR | constants.O_CREAT, 0o600))
@@ -56,6 +61,8 @@ export function prepareDatabase(layout: Layout): void {
     throw unusable(`the storage file ${database} can't be made or written to`, cause)
   }
 }
+
+const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0
 
 export function syncFolder(folder: string): void {
   const descriptor = openSync(folder, constants.O_RDONLY)

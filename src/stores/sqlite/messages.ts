@@ -7,6 +7,8 @@ export type WorkerData = {
   readonly database: string
   /** A descriptor of the database for fdatasync: opened once by the main thread, closed after all connections. */
   readonly descriptor: number
+  /** null: as many as the disk takes. */
+  readonly pagesMax: number | null
 }
 
 /** What the committer finds in the file. */

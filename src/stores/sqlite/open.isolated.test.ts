@@ -56,7 +56,7 @@ const strangers: readonly (readonly [string, RegExp, (file: string) => void])[] 
   ],
   [
     'a database of a newer format',
-    /newer than this program/,
+    /written by a newer coffer \(format 99\), this one knows 1/,
     file => {
       const database = new DatabaseSync(file)
       database.exec('PRAGMA application_id = 0x636f6666; PRAGMA user_version = 99; CREATE TABLE t (a)')
@@ -93,17 +93,59 @@ test('sqlite store: a folder that cannot be made is named with the reason', asyn
   })
 })
 
-test('sqlite store: a damaged file fails the read that meets it, and every call after', async () => {
+const damages: readonly (readonly [string, (file: string, bytes: Buffer) => void])[] = [
+  ['cut off', (file, bytes) => writeFileSync(file, bytes.subarray(0, bytes.length - 3 * 4_096))],
+  ['with pages overwritten', (file, bytes) => writeFileSync(file, bytes.fill(0xff, 10 * 4_096))],
+  ['with one page of zeros', (file, bytes) => writeFileSync(file, bytes.fill(0, 12 * 4_096, 13 * 4_096))],
+  [
+    'gone, with its log left',
+    file => {
+      rmSync(file)
+      writeFileSync(`${file}-wal`, 'a log')
+    },
+  ],
+  [
+    'empty, with its log left',
+    file => {
+      writeFileSync(file, '')
+      writeFileSync(`${file}-wal`, 'a log')
+    },
+  ],
+]
+for (const [name, damage] of damages) {
+  test(`sqlite store: a file that is ${name} is found when it is opened, with the way out`, async () => {
+    using folder = temporary()
+    const store = await open(folder.path)
+    const term = await store.campaign(never)
+    for (let i = 0; i < 200; i++) await store.commit([put(`k/${i}`, 'v'.repeat(2_000))], term)
+    await store.close()
+    const file = join(folder.path, 'coffer.db')
+    damage(file, readFileSync(file))
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await assert.rejects(open(folder.path), error => {
+        assert.ok(isCode('failed')(error) && error instanceof Error)
+        assert.ok(error.message.includes(file))
+        assert.match(error.message, /damaged: .*coffer operator snapshot restore -force/)
+        return true
+      })
+    }
+  })
+}
+
+test('sqlite store: damage done while it is open fails the read that meets it, and every call after', async () => {
   using folder = temporary()
   const store = await open(folder.path)
   const term = await store.campaign(never)
   for (let i = 0; i < 200; i++) await store.commit([put(`k/${i}`, 'v'.repeat(2_000))], term)
   await store.close()
+  const again = await openSqliteStore({
+    path: folder.path,
+    world: { clock: systemClock, log: silentLog },
+    readCacheBytes: 4_096,
+  })
   const file = join(folder.path, 'coffer.db')
   const bytes = readFileSync(file)
-  // The first pages hold the schema and the state: the file opens.
-  writeFileSync(file, bytes.fill(0xff, 10 * 4_096))
-  const again = await open(folder.path)
+  writeFileSync(file, bytes.fill(0xff, 10 * 4_096), { flag: 'r+' })
   const readAll = async (): Promise<void> => {
     for (let i = 0; i < 200; i++) await again.get(`k/${i}`)
   }

@@ -28,7 +28,7 @@ import { copyOf } from './copying.ts'
 import { type Layout, layoutOf, prepareDatabase, prepareFolder } from './layout.ts'
 import { takeLock } from './lock.ts'
 import type { Reader } from './reader.ts'
-import { failed } from './sqlite-error.ts'
+import { failed, full, sqliteFull } from './sqlite-error.ts'
 import { installStaged, stage } from './staging.ts'
 import { failureOf } from './worker-link.ts'
 
@@ -38,6 +38,8 @@ export type SqliteStoreOptions = {
   readonly world: Pick<World, 'clock' | 'log'>
   /** Pages that the reading connection keeps, bytes; default 16 MiB. More costs memory and gains little. */
   readonly readCacheBytes?: number
+  /** Pages of 4 KiB that the database may grow to; a commit that needs more finds the disk full. Default: no bound. */
+  readonly pagesMax?: number
   /**
    * Called in the same turn just before each group of commits leaves for the disk: what must be in a file before (the
    * requests' audit lines) is written here. When it throws, the commits that wait are refused with that error and
@@ -53,6 +55,9 @@ export type SqliteStoreOptions = {
 
 const defaultReadCacheBytes = 16 * 1024 * 1024
 
+/** How long nothing is tried after a commit found no room, ms. */
+const fullMs = 1_000
+
 class SqliteStore implements Store {
   readonly type = 'sqlite'
   readonly limits = defaultLimits
@@ -64,6 +69,8 @@ class SqliteStore implements Store {
   #ring: ChangeRing
   #groups: Groups
   #failure: StoreError | null = null
+  /** The disk was full at the last attempt; `refusal` until it is time for the next. */
+  #full: { readonly refusal: StoreError | null; readonly timer: Disposable } | null = null
   /** While the content is exchanged nothing is open: who reads waits. */
   #installing: Promise<void> | null = null
   #closing: Promise<void> | null = null
@@ -110,9 +117,16 @@ class SqliteStore implements Store {
       beforeSend: this.#options.beforeCommit ?? (() => undefined),
       send: group => this.#connections.commit(group),
       // A read transaction that began before this commit would hide it from who waits for it.
-      onDurable: () => this.#reader.endTick(),
+      onDurable: () => {
+        this.#reader.endTick()
+        if (this.#full !== null) this.#onRoom()
+      },
       onCommit: (committed, keys) => this.#ring.push(committed, keys),
-      onFailure: error => this.#fail(failed('a commit', this.#layout.database, failureOf(error))),
+      onFailure: error => {
+        const failure = failureOf(error)
+        if (failure.code === sqliteFull) return this.#onFull()
+        return this.#fail(failed('a commit', this.#layout.database, failure))
+      },
     })
   }
 
@@ -141,7 +155,7 @@ class SqliteStore implements Store {
   async commit(batch: StoreBatch, fence: Fence): Promise<Revision> {
     if (this.#installing !== null) await this.#installing
     this.#assertOpen()
-    const refusal = batchRefusal(batch, this.limits) ?? this.#terms.refusal(fence)
+    const refusal = batchRefusal(batch, this.limits) ?? this.#terms.refusal(fence) ?? this.#full?.refusal
     if (refusal) throw refusal
     this.#terms.see(fence.term)
     return this.#groups.submit(batch, this.#terms.last)
@@ -160,6 +174,7 @@ class SqliteStore implements Store {
   async campaign(signal: AbortSignal): Promise<Term> {
     this.#assertOpen()
     signal.throwIfAborted()
+    if (this.#full?.refusal) throw this.#full.refusal
     const term = this.#terms.next()
     await this.#groups.submit([], term.term)
     return term
@@ -227,6 +242,7 @@ class SqliteStore implements Store {
   async #close(): Promise<void> {
     await this.#installing?.catch(() => undefined)
     await this.#groups.idle()
+    this.#full?.timer[Symbol.dispose]()
     const closed = closedError()
     this.#terms.end(closed)
     this.#ring.end(null)
@@ -247,6 +263,23 @@ class SqliteStore implements Store {
     }
   }
 
+  #onFull(): StoreError {
+    const { clock, log } = this.#options.world
+    const refusal = full('a commit', this.#layout.database)
+    if (this.#full === null) log.error('the disk is full: writes are refused until there is room', { error: refusal })
+    const timer = clock.after(fullMs, () => {
+      this.#full = { refusal: null, timer }
+    })
+    this.#full = { refusal, timer }
+    return refusal
+  }
+
+  #onRoom(): void {
+    this.#full?.timer[Symbol.dispose]()
+    this.#full = null
+    this.#options.world.log.info('the disk has room again: writes are taken')
+  }
+
   /** From here on every call fails; the first failure is the one told. */
   #fail(error: StoreError): StoreError {
     if (this.#failure) return this.#failure
@@ -264,10 +297,10 @@ function connect(
   { database }: Layout,
   onDeath: (error: StoreError) => void,
 ): Promise<Connections> {
-  const { world, readCacheBytes = defaultReadCacheBytes, workerEnv = process.env } = options
+  const { world, readCacheBytes = defaultReadCacheBytes, pagesMax = null, workerEnv = process.env } = options
   const onDelay = (error: StoreError): void =>
     world.log.warn('the store can be written to, but its log grows', { error })
-  return Connections.open({ database, readCacheBytes, workerEnv, clock: world.clock, onDeath, onDelay })
+  return Connections.open({ database, readCacheBytes, pagesMax, workerEnv, clock: world.clock, onDeath, onDelay })
 }
 
 function closedError(): StoreError {

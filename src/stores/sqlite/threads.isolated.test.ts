@@ -15,7 +15,12 @@ async function withThreads(
     const database = join(folder, 'coffer.db')
     closeSync(openSync(database, 'a'))
     const deaths: string[] = []
-    const threads = new Threads({ database, env: process.env, onDeath: failure => deaths.push(failure.message) })
+    const threads = new Threads({
+      database,
+      pagesMax: null,
+      env: process.env,
+      onDeath: failure => deaths.push(failure.message),
+    })
     assert.deepEqual(await threads.committer.opened, { revision: 0, term: 0 })
     await threads.startCheckpointer()
     await body(threads, database, deaths)

@@ -12,6 +12,7 @@ import { WorkerLink } from './worker-link.ts'
 
 export type ThreadOptions = {
   readonly database: string
+  readonly pagesMax: number | null
   readonly env: NodeJS.ProcessEnv
   readonly onDeath: (failure: SqliteFailure) => void
 }
@@ -29,7 +30,7 @@ export class Threads {
     // Opened once and closed last: closing any descriptor of a file drops this process's POSIX locks on it, and with
     // them SQLite's.
     this.#descriptor = openSync(options.database, 'r+')
-    this.#data = { database: options.database, descriptor: this.#descriptor }
+    this.#data = { database: options.database, descriptor: this.#descriptor, pagesMax: options.pagesMax }
     this.committer = new WorkerLink({ name: 'committer', ...this.#workerOptions() })
   }
 
