@@ -52,7 +52,7 @@ test('the guide on signed tokens: its commands, in their order, with a real prov
     'deploy.json': /```json\n([\s\S]*?)```/.exec(guide)![1]!,
     token: job.sign({ ...times, iss: web.url, repository: 'acme/shop', ref: 'refs/tags/v1' }),
     'client-secret': providerClient.oidc_client_secret,
-    'cluster.pem': cluster.publicPem,
+    'jwks.json': JSON.stringify({ keys: [cluster.jwk] }),
     'account-token': cluster.sign({
       ...times,
       iss: 'https://kubernetes.default.svc.cluster.local',

@@ -47,6 +47,11 @@ for (const [rule, body, want] of [
     'error parsing public key: neither a public key nor a certificate in PEM',
   ],
   [
+    'a key set without a key',
+    { jwt_validation_pubkeys: '{"keys":[]}' },
+    'error parsing public key: the key set has no key for signatures',
+  ],
+  [
     'an algorithm without a public key',
     { jwt_validation_pubkeys: pem, jwt_supported_algs: 'HS256' },
     'invalid jwt_supported_algs: unsupported signing algorithm "HS256"',
@@ -186,6 +191,18 @@ for (const way of ['jwks_url', 'jwks_pairs', 'oidc_discovery_url'] as const) {
     const before = web.asked.length
     await Promise.all(Array.from({ length: 20 }, () => login(server, openSigner('two'))))
     assert.equal(web.asked.length, before)
+  })
+}
+
+for (const [form, keys] of [
+  ['text', JSON.stringify(setOf(signer, next), null, 2)],
+  ['a list of PEM', [signer.publicPem, next.publicPem]],
+  ['blocks of PEM', `${signer.publicPem}${next.publicPem}`],
+] as const) {
+  test(`jwt keys: a key set can be pinned as ${form}`, async () => {
+    await using server = await open({ jwt_validation_pubkeys: keys })
+    for (const by of [signer, next]) assert.equal((await login(server, by)).status, 200)
+    assert.equal((await login(server, openSigner('two'))).status, 400)
   })
 }
 

@@ -8,6 +8,7 @@ import { put } from '#backend/storage.ts'
 import { fault } from '#protocol/fault.ts'
 import { configKey, type JwtConfig, type KeySetPlace } from './config-entry.ts'
 import { isAddress, IssuerError } from './issuer.ts'
+import type { Kit } from './kit.ts'
 import { type JwtState, row } from './state.ts'
 
 const fields = {
@@ -20,7 +21,9 @@ const fields = {
   jwks_url: text({ description: 'Where the keys are.' }),
   jwks_ca_pem: text({ description: 'PEM of the CA of jwks_url; empty = those of the system.' }),
   jwks_pairs: anything({ description: 'Several places of keys: a list of {jwks_url, jwks_ca_pem}.', type: 'array' }),
-  jwt_validation_pubkeys: commaList({ description: 'The keys themselves: public keys or certificates (PEM).' }),
+  jwt_validation_pubkeys: commaList({
+    description: 'The keys themselves: public keys or certificates (PEM), or a key set (JSON).',
+  }),
   bound_issuer: text({ description: 'The issuer (iss) that tokens must name.' }),
   jwt_supported_algs: commaList({ description: 'Algorithms of signatures; empty = all that are known.' }),
   default_role: lowerText({ description: 'The role of logins that name none.' }),
@@ -66,13 +69,7 @@ function entryOf(input: ConfigInput, before: JwtConfig | null, { kit }: JwtState
   checkOidc(input)
   const odd = input.jwt_supported_algs.find(name => !kit.signatureAlgorithms.includes(name))
   if (odd !== undefined) refuse(`invalid jwt_supported_algs: unsupported signing algorithm "${odd}"`)
-  const publicKeys = publicKeysOf(input.jwt_validation_pubkeys)
-  try {
-    for (const pem of publicKeys) kit.readPublicKey(pem)
-  } catch (error) {
-    if (!(error instanceof kit.JwsError)) throw error
-    refuse(`error parsing public key: ${error.message}`)
-  }
+  const publicKeys = publicKeysOf(input.jwt_validation_pubkeys, kit)
   checkCa('oidc_discovery_ca_pem', input.oidc_discovery_ca_pem)
   checkCa('jwks_ca_pem', input.jwks_ca_pem)
   for (const { ca } of pairs) checkCa('jwks_ca_pem', ca)
@@ -117,10 +114,23 @@ function checkOidc(input: ConfigInput): void {
 
 const pemBlock = /-----BEGIN [A-Z ]+-----[\s\S]+?-----END [A-Z ]+-----/g
 
-// A list by commas, or several blocks in one text.
-const publicKeysOf = (given: readonly string[]): readonly string[] => {
-  const joined = given.join('\n')
-  return joined.trim() === '' ? [] : (joined.match(pemBlock) ?? [joined])
+/**
+ * A list by commas, or several blocks in one text. Ours: a key set as an issuer publishes it, kept as PEM.
+ * @throws Fault 400
+ */
+function publicKeysOf(given: readonly string[], { readPublicKey, readKeySet, JwsError }: Kit): readonly string[] {
+  const joined = given.join('\n').trim()
+  if (joined === '') return []
+  try {
+    const blocks = joined.startsWith('{')
+      ? readKeySet(given.join(',')).map(({ key }) => key.export({ type: 'spki', format: 'pem' }))
+      : (joined.match(pemBlock) ?? [joined])
+    for (const pem of blocks) readPublicKey(pem)
+    return blocks.length > 0 ? blocks : refuse('error parsing public key: the key set has no key for signatures')
+  } catch (error) {
+    if (!(error instanceof JwsError)) throw error
+    return refuse(`error parsing public key: ${error.message}`)
+  }
 }
 
 function checkCa(name: string, pem: string): void {
