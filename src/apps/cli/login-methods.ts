@@ -5,6 +5,7 @@ import { parseGoBool } from '#ground/text/flags.ts'
 import type { Envelope } from '#protocol/envelope.ts'
 import { certLogin } from '#client/login/cert.ts'
 import { approleLogin } from '#client/login/approle.ts'
+import { jwtLogin } from '#client/login/jwt.ts'
 import { kubernetesLogin, podTokenPath } from '#client/login/kubernetes.ts'
 import { LoginError, type LoginOptions } from '#client/login/login.ts'
 import { tokenLogin, unverified } from '#client/login/token.ts'
@@ -25,6 +26,8 @@ export const loginMethods: Readonly<Record<string, (c: Context<Flags>, config: C
   userpass: byUserpass,
   cert: byCert,
   approle: byApprole,
+  jwt: byJwt,
+  oidc: byOidc,
 }
 
 const call = (c: Context<Flags>): LoginOptions => ({ signal: c.io.world.signal })
@@ -88,4 +91,15 @@ async function byApprole(c: Context<Flags>, config: Config): Promise<Envelope> {
   if (secretId === '' && c.isInteractive) secretId = await askHidden(c, 'Secret ID (will be hidden): ')
   const secret = secretId === '' ? null : new Secret(secretId.trim())
   return approleLogin({ roleId: roleId.trim(), secretId: secret, mount }).login(c.client, call(c))
+}
+
+async function byJwt(c: Context<Flags>, { role = '', jwt = '', mount = 'jwt' }: Config): Promise<Envelope> {
+  if (jwt.trim() === '') throw new LoginError("'jwt' must be supplied: jwt=@FILE, or jwt=- for stdin")
+  return jwtLogin({ role, mount, jwt: new Secret(jwt.trim()) }).login(c.client, call(c))
+}
+
+async function byOidc(c: Context<Flags>, config: Config): Promise<Envelope> {
+  // Loaded only here: no other login listens.
+  const { browserLogin } = await import('./browser-login.ts')
+  return browserLogin(c, config)
 }

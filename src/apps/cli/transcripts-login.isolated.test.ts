@@ -93,6 +93,42 @@ const cases: readonly Transcript[] = [
     err: "Error authenticating: 'role_id' must be specified\n",
     code: 2,
   },
+  {
+    rule: 'login -method=jwt with a role and a token, at another path',
+    argv: 'login -method=jwt -path=ci -token-only role=app jwt=e.y.J',
+    stub: { 'PUT /v1/auth/ci/login': granted },
+    out: 'hvs.bob',
+    asked: ['PUT /v1/auth/ci/login {"role":"app","jwt":"e.y.J"}'],
+  },
+  {
+    rule: 'login -method=jwt takes a piped token, and leaves the role to the mount',
+    argv: 'login -method=jwt -token-only jwt=-',
+    stub: { 'PUT /v1/auth/jwt/login': granted },
+    input: 'e.y.J\n',
+    out: 'hvs.bob',
+    asked: ['PUT /v1/auth/jwt/login {"jwt":"e.y.J"}'],
+  },
+  {
+    rule: 'login -method=jwt needs a token',
+    argv: 'login -method=jwt role=app',
+    stub: {},
+    err: "Error authenticating: 'jwt' must be supplied: jwt=@FILE, or jwt=- for stdin\n",
+    code: 2,
+  },
+  {
+    rule: 'login -method=oidc with a port that is none',
+    argv: 'login -method=oidc role=app port=x',
+    stub: {},
+    err: 'Error authenticating: port must be a port\n',
+    code: 2,
+  },
+  {
+    rule: 'login -method=oidc with a time that is none',
+    argv: 'login -method=oidc role=app port=0 timeout=soon',
+    stub: {},
+    err: 'Error authenticating: timeout must be a duration like 5m\n',
+    code: 2,
+  },
 ]
 
 play(cases)

@@ -1,6 +1,7 @@
 import type { AnyEngine } from '#backend/engine.ts'
 import { certAuth } from '#auth/cert/engine.ts'
 import { approleAuth } from '#auth/approle/engine.ts'
+import { jwtAuth, oidcAuth } from '#auth/jwt/engine.ts'
 import { kubernetesAuth } from '#auth/kubernetes/engine.ts'
 import { database } from '#engines/database/engine.ts'
 import { kubernetesSecrets } from '#engines/kubernetes/engine.ts'
@@ -21,6 +22,8 @@ export const catalog: readonly AnyEngine[] = [
   userpassAuth,
   certAuth,
   approleAuth,
+  jwtAuth,
+  oidcAuth,
   database,
   kubernetesSecrets,
 ]

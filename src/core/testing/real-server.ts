@@ -18,16 +18,19 @@ export type RealServerOptions = {
   /** Speaks TLS; the server's time begins now then, as that of certificates does. */
   readonly tls?: TlsSettings
   readonly services?: Readonly<Record<string, unknown>>
+  /** Wall time of the beginning, ms. */
+  readonly start?: number
 }
 
 export async function startReal(
   catalog: readonly AnyEngine[],
-  { tls, services }: RealServerOptions = {},
+  { tls, services, start }: RealServerOptions = {},
 ): Promise<RealServer> {
   const server = await openTestServer({
     catalog,
     ...(services && { services }),
     ...(tls && { start: systemClock.now() }),
+    ...(start !== undefined && { start }),
   })
   const { handler } = server.node
   const front = await listen({

@@ -14,7 +14,8 @@ import { CliError, wrapped } from '../ui.ts'
 
 const flags = {
   method: stringFlag({
-    usage: 'Auth method to log in by, by its type: "token", "kubernetes", "userpass", "approle".',
+    usage:
+      'Auth method to log in by, by its type: "token", "kubernetes", "userpass", "approle", "cert", "jwt", "oidc".',
     default: 'token',
   }),
   path: stringFlag({ usage: 'Where the auth method is mounted. Default: its type.' }),
@@ -49,7 +50,18 @@ With a name and a password, which is asked for when it isn't given:
 
 With a role id and a secret id, which is read from a file or asked for:
 
-    $ % login -method=approle role_id=@role-id secret_id=@secret-id`,
+    $ % login -method=approle role_id=@role-id secret_id=@secret-id
+
+With a signed token, such as that of a CI job, from a file or stdin:
+
+    $ % login -method=jwt role=ci jwt=@token
+    $ % login -method=jwt role=ci jwt=-
+
+With the browser, by an OpenID provider; the browser comes back to http://localhost:8250/oidc/callback (or port=,
+listenaddress=, callbackmethod=, callbackhost=, callbackport=). skip_browser=true only shows the address, timeout=5m is
+how long it waits:
+
+    $ % login -method=oidc role=dev`,
   output: ['field', 'format'],
   flags,
   args: null,
