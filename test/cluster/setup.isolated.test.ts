@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -162,6 +163,8 @@ test('volumes of before stay as they are, and asking for others is refused', { s
   assert.match(ran.stderr, /-storage-size=4Gi differs from what is there \(3Gi\), and volumes are not changed/)
 })
 
+const strangeKey = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' })
+
 const outside = (namespace: string, ...more: readonly string[]): readonly string[] => [
   'setup',
   'kubernetes',
@@ -260,6 +263,37 @@ test('setup workload lets the pods of one account read one path, and nobody else
   assert.equal((await ask('GET', 'secret/data/other', token)).status, 403)
   assert.equal((await ask('POST', 'secret/data/app/db', token, { data: {} })).status, 403)
   assert.equal((await login(pods, 'default')).status, 403)
+})
+
+test('-auth=jwt: a server that has the keys of the cluster lets the pods of one account in, and asks nobody', {
+  skip,
+}, async () => {
+  const namespace = await cluster.newNamespace('coffer')
+  const pods = await cluster.newNamespace('app')
+  const auth = `-auth-path=auth/${namespace}`
+  assert.match(await done(outside(namespace, auth, '-auth=jwt')), /auth method jwt enabled/)
+  const { body: config } = await ask('GET', `auth/${namespace}/config`, 'root')
+  assert.match(String(config.data?.['jwt_validation_pubkeys']), /BEGIN PUBLIC KEY/)
+  const workload = ['setup', 'workload', `-namespace=${pods}`, '-service-account=app', '-read=secret/app/*', auth]
+  await done(workload)
+  assert.doesNotMatch(await done(workload), /^(made|changed)/m)
+  const login = async (serviceAccount: string) => {
+    const jwt = await cluster.requestToken({ namespace: pods, serviceAccount })
+    return ask('POST', `auth/${namespace}/login`, '', { role: 'app', jwt })
+  }
+  assert.equal((await login('app')).status, 200)
+  assert.equal((await login('default')).status, 400)
+  await ask('POST', `auth/${namespace}/config`, 'root', { jwks_url: '', jwt_validation_pubkeys: strangeKey })
+  assert.equal((await login('app')).status, 400)
+  assert.match(await done(['setup', 'kubernetes', '-auth=jwt', '-sync-keys', auth]), /the keys of the cluster/)
+  assert.equal((await login('app')).status, 200)
+  await cluster.kubectl(['delete', 'serviceaccount', 'app'], { namespace: pods })
+  await cluster.newServiceAccount(pods, 'app')
+  assert.equal((await login('app')).status, 400, 'one that was made anew is another')
+  const other = await coffer(outside(namespace, auth))
+  assert.equal(other.code, 1)
+  assert.match(other.stderr, /is of the method jwt, not kubernetes/)
+  await done(['setup', 'kubernetes', `-namespace=${namespace}`, '-remove'])
 })
 
 test('an account that was made anew can not log in by its name alone', { skip }, async () => {

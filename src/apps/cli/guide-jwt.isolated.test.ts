@@ -8,6 +8,7 @@ import { systemClock } from '#ground/base/clock.ts'
 import { jwtAuth, oidcAuth } from '#auth/jwt/engine.ts'
 import { openProvider, providerClient, type RealProvider } from '#auth/jwt/provider.lab.ts'
 import { openSigner, openWeb } from '#auth/jwt/signer.lab.ts'
+import { kvV2 } from '#engines/kv/v2/engine.ts'
 import { startReal } from '#core/testing/real-server.ts'
 import { cliCommand } from './command.ts'
 import { type Run, runCommand } from './stub-server.ts'
@@ -83,5 +84,36 @@ test('the guide on signed tokens: its commands, in their order, with a real prov
     assert.match(other.stderr, /claim "ref" does not match any associated bound claim values/)
   } finally {
     await rm(folder, { recursive: true, force: true })
+  }
+})
+
+test('the guide on signed tokens: coffer run logs in by the environment', async () => {
+  await using real = await startReal([jwtAuth, kvV2], { start: systemClock.now() })
+  const operator = { VAULT_ADDR: real.address, VAULT_TOKEN: real.rootToken, HOME: '/nonexistent' }
+  for (const line of [
+    'auth enable jwt',
+    'write auth/jwt/config jwt_validation_pubkeys=@key.pem',
+    'write auth/jwt/role/deploy role_type=jwt bound_audiences=coffer user_claim=sub token_policies=deploy',
+    'secrets enable -path=secret -version=2 kv',
+    'kv put secret/shop word=open',
+    'write sys/policies/acl/deploy policy=-',
+  ]) {
+    const [name = '', ...argv] = line.replace('@key.pem', '-').split(' ')
+    const input = line.includes('@key.pem') ? job.publicPem : 'path "secret/data/shop" { capabilities = ["read"] }'
+    const end = await runCommand(cliCommand(name), argv, { env: operator, input })
+    assert.equal(end.code, 0, `${line}: ${end.stderr}`)
+  }
+  const now = Math.trunc(systemClock.now() / 1000)
+  const login = { VAULT_AUTH_METHOD: 'jwt', VAULT_AUTH_ROLE: 'deploy' }
+  const env = { VAULT_ADDR: real.address, HOME: '/nonexistent', PATH: process.env['PATH'], ...login }
+  const argv = ['-env', 'WORD=secret/shop#word', '--', 'sh', '-c', 'test "$WORD" = open && test -z "$VAULT_ID_TOKEN"']
+  for (const [by, code] of [
+    [job, 0],
+    [cluster, 2],
+  ] as const) {
+    const jwt = by.sign({ iat: now, exp: now + 300, aud: 'coffer', sub: 'job' })
+    const end = await runCommand(cliCommand('run'), argv, { world, env: { ...env, VAULT_ID_TOKEN: jwt } })
+    assert.equal(end.code, code, end.stderr)
+    assert.ok(!end.stderr.includes(jwt))
   }
 })

@@ -13,6 +13,7 @@ import { dryRun, setUp } from './kubernetes.ts'
 import { SetupError } from './material.ts'
 import type { SetupPlan } from './plan.ts'
 import { tearDown } from './remove.ts'
+import { syncKeys } from './signed.ts'
 import { setUpWorkload } from './workload.ts'
 
 const kubernetesFlags = {
@@ -26,6 +27,11 @@ const kubernetesFlags = {
     usage: 'Address of the API server, as the server outside reaches it; default that of the kubeconfig.',
   }),
   reviewer: stringFlag({ usage: '"secret": a token that never ends reviews the logins of a server outside.' }),
+  auth: stringFlag({
+    default: 'kubernetes',
+    usage: '"jwt": a server outside gets the keys of the cluster and need not reach its API server.',
+  }),
+  'sync-keys': boolFlag({ usage: 'With -auth=jwt: only push the keys of the cluster anew.' }),
   address: stringFlag({ usage: 'Where the server outside is asked by this command; default the environment.' }),
   seal: stringFlag({
     default: 'static',
@@ -106,7 +112,7 @@ function report(error: unknown, io: Io): number {
 }
 
 function planOf(flags: ReturnType<typeof parseFlags<typeof kubernetesFlags>>['values'], io: Io): SetupPlan {
-  if (flags.image === '' && !flags.remove)
+  if (flags.image === '' && !flags.remove && !flags['sync-keys'])
     throw new SetupError('-image is missing: the reference of the image, as the nodes pull it')
   if (flags.image.endsWith(':latest') || (flags.image !== '' && !/[:@][^/]+$/.test(flags.image))) {
     throw new SetupError(
@@ -134,6 +140,16 @@ function planOf(flags: ReturnType<typeof parseFlags<typeof kubernetesFlags>>['va
   }
 }
 
+function authOf(flags: ReturnType<typeof parseFlags<typeof kubernetesFlags>>['values']): 'kubernetes' | 'jwt' {
+  const { auth } = flags
+  if (auth !== 'kubernetes' && auth !== 'jwt') throw new SetupError(`-auth "${auth}" is neither kubernetes nor jwt`)
+  if (flags['sync-keys'] && auth !== 'jwt') throw new SetupError('-sync-keys goes with -auth=jwt')
+  if (auth === 'jwt' && !flags['sync-keys'] && flags['external-address'] === '') {
+    throw new SetupError('-auth=jwt goes with -external-address: a server in the cluster can ask the API server')
+  }
+  return auth
+}
+
 async function runKubernetes(argv: readonly string[], io: Io): Promise<number> {
   const { values: flags } = parseFlags(kubernetesFlags, argv)
   const plan = planOf(flags, io)
@@ -146,6 +162,11 @@ async function runKubernetes(argv: readonly string[], io: Io): Promise<number> {
   say(`cluster: ${kube.config.server} (${kube.config.origin})`)
   if (flags.remove) {
     await tearDown(kube, plan, flags.purge, say)
+    return 0
+  }
+  const auth = authOf(flags)
+  if (flags['sync-keys']) {
+    await syncKeys(kube, plan, flags.address, io, say)
     return 0
   }
   const minor = minorOf(await serverVersion(kube))
@@ -161,6 +182,7 @@ async function runKubernetes(argv: readonly string[], io: Io): Promise<number> {
       keysOut: flags['keys-out'] === '' ? '' : resolve(io.cwd, flags['keys-out']),
       kubernetesHost: flags['kubernetes-host'],
       reviewer,
+      auth,
       address: flags.address,
     },
     io,

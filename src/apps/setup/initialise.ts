@@ -134,23 +134,29 @@ async function configure(client: ApiClient, plan: SetupPlan, say: (line: string)
     say('kv version 2 enabled at secret/')
   }
   // The server's own account reviews: its token and CA are read where the kubelet puts them.
-  await configureAuth(client, plan, { kubernetes_host: 'https://kubernetes.default.svc' }, say)
+  const config = { kubernetes_host: 'https://kubernetes.default.svc' }
+  await configureAuth(client, plan, { type: 'kubernetes', config }, say)
   await write(client, `sys/policies/acl/${names.admin}`, { policy: adminPolicy })
   await write(client, `${plan.authPath}/role/${names.admin}`, adminRole(plan.namespace))
 }
 
-/** Enables the method where it isn't, and writes its configuration. */
+/** Enables the method where it isn't, and writes its configuration. @throws SetupError when another one is there */
 export async function configureAuth(
   client: ApiClient,
   plan: Pick<SetupPlan, 'authPath'>,
-  config: Readonly<Record<string, string | boolean>>,
+  { type, config }: { type: 'kubernetes' | 'jwt'; config: Readonly<Record<string, string | boolean>> },
   say: (line: string) => void,
 ): Promise<void> {
   const methods = (await read(client, 'sys/auth'))?.data ?? {}
   const name = plan.authPath.replace(/^auth\//, '')
-  if (!Object.hasOwn(methods, `${name}/`)) {
-    await write(client, `sys/auth/${name}`, { type: 'kubernetes' })
-    say(`auth method kubernetes enabled at ${plan.authPath}/`)
+  const there = Object.hasOwn(methods, `${name}/`) ? methods[`${name}/`] : undefined
+  if (there === undefined) {
+    await write(client, `sys/auth/${name}`, { type })
+    say(`auth method ${type} enabled at ${plan.authPath}/`)
+  } else if (isJsonObject(there) && there['type'] !== type) {
+    throw new SetupError(
+      `${plan.authPath}/ is of the method ${textOf(there, 'type')}, not ${type}: choose another with -auth-path`,
+    )
   }
   await write(client, `${plan.authPath}/config`, config)
 }

@@ -11,12 +11,15 @@ import { configuredClient } from './connect.ts'
 import { configureAuth } from './initialise.ts'
 import { SetupError } from './material.ts'
 import { names, type SetupPlan } from './plan.ts'
+import { syncKeys } from './signed.ts'
 
 export type OutsideFlags = {
   /** The API server as the server outside reaches it; empty = as the kubeconfig says. */
   readonly kubernetesHost: string
   /** `secret`: a stored token reviews logins; else each login's own token does. */
   readonly reviewer: '' | 'secret'
+  /** `jwt`: the server has the cluster's keys, and asks nobody. */
+  readonly auth: 'kubernetes' | 'jwt'
   /** Where the server outside is asked; empty = environment, else the address that pods use. */
   readonly address: string
 }
@@ -30,6 +33,7 @@ export async function connectOutside(
   say: (line: string) => void,
 ): Promise<void> {
   const address = flags.address || readEnvironment(io.env).address || plan.external?.address || ''
+  if (flags.auth === 'jwt') return syncKeys(kube, plan, address, io, say)
   await using client = await configuredClient(io, address)
   const config: Record<string, string | boolean> = {
     kubernetes_host: flags.kubernetesHost || kube.config.server,
@@ -39,7 +43,7 @@ export async function connectOutside(
   if (flags.reviewer === 'secret' || (await hasReviewer(kube, plan))) {
     config['token_reviewer_jwt'] = await reviewerToken(kube, plan, io.world, say)
   }
-  await configureAuth(client, plan, config, say)
+  await configureAuth(client, plan, { type: 'kubernetes', config }, say)
 }
 
 async function authorityOf(kube: KubeClient, namespace: string): Promise<string> {

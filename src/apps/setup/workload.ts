@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from '#ground/text/json.ts'
+import { type Json, type JsonObject, renderJson } from '#ground/text/json.ts'
 import type { ApiClient } from '#client/api.ts'
 import { kvPath, preflight } from '#client/calls/kv.ts'
 import { read, write } from '#client/calls/logical.ts'
@@ -9,6 +9,7 @@ import { textOf, textsOf } from '#protocol/members.ts'
 import { applyObject } from './apply.ts'
 import { meta } from './common.ts'
 import { SetupError } from './material.ts'
+import { issuerOf } from './signed.ts'
 
 export type Workload = {
   readonly namespace: string
@@ -35,7 +36,10 @@ export async function setUpWorkload(
   const { namespace, serviceAccount, role, authPath } = workload
   const rolePath = `${authPath}/role/${role}`
   const existing = (await read(client, rolePath))?.data ?? null
-  requireOurs(existing, workload)
+  const config = (await read(client, `${authPath}/config`))?.data ?? {}
+  const isSigned = Object.hasOwn(config, 'jwt_validation_pubkeys')
+  if (isSigned) requireOurSubject(existing, workload)
+  else requireOurs(existing, workload)
   const paths = await Promise.all(workload.reads.map(path => dataPath(client, path)))
   const policy = policyText(paths)
   const policyBefore = await ownPolicy(client, role)
@@ -44,11 +48,10 @@ export async function setUpWorkload(
     await write(client, `sys/policies/acl/${role}`, { policy })
     say(`${policyBefore === null ? 'made' : 'changed'} policy ${role}`)
   }
+  // Pods' own tokens are made for the issuer.
+  const audience = await issuerOf(kube)
   const wanted = {
-    bound_service_account_names: [serviceAccount],
-    bound_service_account_namespaces: [namespace],
-    bound_service_account_uids: workload.bindsUid ? [uid] : [],
-    audience: await issuerOf(kube),
+    ...(isSigned ? signedRole(workload, uid, audience) : reviewedRole(workload, uid, audience)),
     token_policies: [role],
     token_ttl: hourSeconds,
     token_max_ttl: 4 * hourSeconds,
@@ -57,10 +60,42 @@ export async function setUpWorkload(
     await write(client, rolePath, wanted)
     say(`${existing === null ? 'made' : 'changed'} role ${role}`)
   }
-  if (await reviewsItself(client, authPath)) await bindReview(kube, workload, say)
+  if (reviewsItself(config)) await bindReview(kube, workload, say)
   say(`role ${role}: account ${namespace}/${serviceAccount} reads ${paths.join(', ')}`)
   say(
     `pods of that account: annotate with vault.hashicorp.com/agent-inject: "true", vault.hashicorp.com/role: "${role}"`,
+  )
+}
+
+const reviewedRole = (
+  { namespace, serviceAccount, bindsUid }: Workload,
+  uid: string,
+  audience: string,
+): JsonObject => ({
+  bound_service_account_names: [serviceAccount],
+  bound_service_account_namespaces: [namespace],
+  bound_service_account_uids: bindsUid ? [uid] : [],
+  audience,
+})
+
+const uidClaim = '/kubernetes.io/serviceaccount/uid'
+const subjectOf = ({ namespace, serviceAccount }: Workload): string =>
+  `system:serviceaccount:${namespace}:${serviceAccount}`
+
+/** The same for the method jwt. */
+const signedRole = (workload: Workload, uid: string, audience: string): JsonObject => ({
+  role_type: 'jwt',
+  bound_subject: subjectOf(workload),
+  bound_claims: workload.bindsUid ? { [uidClaim]: uid } : {},
+  bound_audiences: [audience],
+  user_claim: uidClaim,
+  user_claim_json_pointer: true,
+})
+
+function requireOurSubject(existing: JsonObject | null, workload: Workload): void {
+  if (existing === null || textOf(existing, 'bound_subject') === subjectOf(workload)) return
+  throw new SetupError(
+    `the role "${workload.role}" is bound to ${textOf(existing, 'bound_subject')}: choose another with -role`,
   )
 }
 
@@ -79,10 +114,10 @@ async function ownPolicy(client: ApiClient, name: string): Promise<string | null
 }
 
 /** Absent and empty are one. */
-function holds(entry: JsonObject, wanted: Readonly<Record<string, string | number | readonly string[]>>): boolean {
+function holds(entry: JsonObject, wanted: JsonObject): boolean {
   return Object.entries(wanted).every(([name, value]) => {
-    const there = entry[name] ?? (Array.isArray(value) ? [] : '')
-    return JSON.stringify(there) === JSON.stringify(value)
+    const there: Json = entry[name] ?? (Array.isArray(value) ? [] : '')
+    return renderJson(there) === renderJson(value)
   })
 }
 
@@ -120,20 +155,9 @@ async function dataPath(client: ApiClient, path: string): Promise<string> {
   return kvPath(bare, mount.path, 'data')
 }
 
-/** The audience that pods' own tokens are made for. */
-async function issuerOf(kube: KubeClient): Promise<string> {
-  const document = await kube.read<unknown>('/.well-known/openid-configuration')
-  const issuer = isJsonObject(document as never) ? (document as Record<string, unknown>)['issuer'] : undefined
-  if (typeof issuer !== 'string' || issuer === '')
-    throw new SetupError('the cluster does not say who issues its tokens (/.well-known/openid-configuration)')
-  return issuer
-}
-
 /** No stored reviewer, and none of the pod that the server runs in: each login's token reviews itself. */
-async function reviewsItself(client: ApiClient, authPath: string): Promise<boolean> {
-  const config = (await read(client, `${authPath}/config`))?.data ?? {}
-  return config['token_reviewer_jwt_set'] === false && config['disable_local_ca_jwt'] === true
-}
+const reviewsItself = (config: JsonObject): boolean =>
+  config['token_reviewer_jwt_set'] === false && config['disable_local_ca_jwt'] === true
 
 async function bindReview(
   kube: KubeClient,
