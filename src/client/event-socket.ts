@@ -1,3 +1,4 @@
+import type { WebSocket } from 'ws'
 import { BoundedQueue } from '#ground/base/queue.ts'
 import type { ApiClient } from './api.ts'
 import { openSocket } from './socket.ts'
@@ -26,16 +27,19 @@ export async function subscribeEvents(client: ApiClient, ask: EventsAsk, signal:
     ...(ask.filter !== '' && { filter: ask.filter }),
     ...(ask.namespaces.length > 0 && { namespaces: ask.namespaces.join(',') }),
   }
-  const web = await openSocket(client, { path: `sys/events/subscribe/${ask.types}`, query }, messageBytesMax, signal)
   const queue = new BoundedQueue<string>(queueMax)
   const { promise: closed, resolve } = Promise.withResolvers<{ code: number; reason: string }>()
-  web.on('message', data => {
-    if (!queue.push((data as Buffer).toString('utf8'))) web.close(1008, 'events are taken too slowly')
-  })
-  web.on('close', (code, reason) => {
-    queue.close()
-    resolve({ code, reason: reason.toString('utf8') })
-  })
+  const hear = (web: WebSocket): void => {
+    web.on('message', data => {
+      if (!queue.push((data as Buffer).toString('utf8'))) web.close(1008, 'events are taken too slowly')
+    })
+    web.on('close', (code, reason) => {
+      queue.close()
+      resolve({ code, reason: reason.toString('utf8') })
+    })
+  }
+  const path = `sys/events/subscribe/${ask.types}`
+  const web = await openSocket(client, { path, query, messageBytesMax, hear }, signal)
   signal.addEventListener('abort', () => web.terminate(), { once: true })
   if (signal.aborted) web.terminate()
   return { events: queue.read(), closed }

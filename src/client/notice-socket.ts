@@ -1,3 +1,4 @@
+import type { WebSocket } from 'ws'
 import { BoundedQueue } from '#ground/base/queue.ts'
 import type { ApiClient } from './api.ts'
 import type { NoticeSocket } from './notices.ts'
@@ -13,18 +14,21 @@ const lost = '{"lost":true}'
  * @throws what the dialling throws, SocketRefused for any other answer
  */
 export async function openNoticeSocket(client: ApiClient, signal: AbortSignal): Promise<NoticeSocket | null> {
-  const web = await openSocket(client, { path: 'sys/notices' }, messageBytesMax, signal).catch((error: unknown) => {
+  const queue = new BoundedQueue<string>(queueMax)
+  const hear = (web: WebSocket): void => {
+    web.on('message', data => {
+      if (queue.push((data as Buffer).toString('utf8'))) return
+      queue.clear()
+      queue.push(lost)
+    })
+    web.on('close', () => queue.close())
+  }
+  const ask = { path: 'sys/notices', messageBytesMax, hear }
+  const web = await openSocket(client, ask, signal).catch((error: unknown) => {
     if (error instanceof SocketRefused && (error.status === 404 || error.status === 403)) return null
     throw error
   })
   if (web === null) return null
-  const queue = new BoundedQueue<string>(queueMax)
-  web.on('message', data => {
-    if (queue.push((data as Buffer).toString('utf8'))) return
-    queue.clear()
-    queue.push(lost)
-  })
-  web.on('close', () => queue.close())
   const end = (): void => {
     web.terminate()
     queue.close()

@@ -14,14 +14,20 @@ export class SocketRefused extends Error {
 
 const refusalBytesMax = 64 * 1024
 
+export type SocketAsk = Pick<ApiRequest, 'path' | 'query'> & {
+  /** Longer messages end the connection. */
+  readonly messageBytesMax: number
+  /** Attaches who listens: the first message may come in one packet with the answer to the handshake. */
+  readonly hear: (web: WebSocket) => void
+}
+
 /**
  * Opens a path of the server as a WebSocket, with the client's token. Whoever has it ends it with `terminate`.
  * @throws what the dialling throws, SocketRefused, the signal's reason
  */
 export async function openSocket(
   client: ApiClient,
-  request: Pick<ApiRequest, 'path' | 'query'>,
-  messageBytesMax: number,
+  { messageBytesMax, hear, ...request }: SocketAsk,
   signal: AbortSignal,
 ): Promise<WebSocket> {
   const { socket, target, host, headers } = await client.dial(request, signal)
@@ -33,6 +39,7 @@ export async function openSocket(
     perMessageDeflate: false,
   })
   web.once('close', () => socket.destroy())
+  hear(web)
   try {
     await upgraded(web, request.path, signal)
   } catch (error) {
