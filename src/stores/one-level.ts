@@ -1,4 +1,3 @@
-import { compareUtf8 } from '#ground/text/compare.ts'
 import { assertPaging, assertPrefix, keyAfterName, listStart, nameBelow } from './keys.ts'
 import type { ListPage, Paging, StoreKey } from './store.ts'
 
@@ -14,17 +13,20 @@ export function listOneLevel(prefix: string, paging: Paging, keysFrom: KeysFrom)
   assertPaging(paging)
   const names: string[] = []
   let from = listStart(prefix, paging.after)
+  // What lies below the folder that was named last, as far as this step goes.
+  let folder: string | null = null
   for (;;) {
     const wanted = Math.min(keysPerStep, paging.limit + 1 - names.length)
     const keys = keysFrom(from, wanted)
     for (const key of keys) {
       if (!key.startsWith(prefix)) return { names, more: false }
-      if (compareUtf8(key, from) < 0) continue
+      if (folder !== null && key.startsWith(folder)) continue
       if (names.length === paging.limit) return { names, more: true }
       const name = nameBelow(prefix, key)
       names.push(name)
-      from = keyAfterName(prefix, name)
+      folder = name.endsWith('/') ? prefix + name : null
     }
     if (keys.length < wanted) return { names, more: false }
+    from = keyAfterName(prefix, names.at(-1)!)
   }
 }

@@ -96,7 +96,8 @@ export class LineWriter {
     const kept = reply.memo === null ? undefined : this.#replies.get(reply.memo)
     if (kept !== undefined) return kept
     const data = this.#options.elideListResponses && subject.operation === 'list' ? elided(reply.data) : reply.data
-    const text = this.#hasher.json(data, subject.mount?.openResponseKeys ?? noKeys)
+    const open = subject.mount?.openResponseKeys ?? noKeys
+    const text = subject.operation === 'list' ? this.#hasher.list(data, open) : this.#hasher.json(data, open)
     if (reply.memo !== null) this.#replies.set(reply.memo, text)
     return text
   }
