@@ -6,7 +6,8 @@ import {
   type KeyObject,
   sign as signBytes,
 } from 'node:crypto'
-import { createServer } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 
 type Claims = Readonly<Record<string, unknown>>
@@ -62,11 +63,11 @@ export type Web = AsyncDisposable & {
   readonly asked: string[]
 }
 
-/** An issuer as far as keys go. */
-export async function openWeb(): Promise<Web> {
+/** An issuer as far as keys go. @param tls PEM; absent: without TLS. */
+export async function openWeb(tls?: { readonly cert: string; readonly key: string }): Promise<Web> {
   const pages = new Map<string, unknown>()
   const asked: string[] = []
-  const server = createServer((request, response) => {
+  const answer: RequestListener = (request, response) => {
     const path = request.url ?? ''
     asked.push(path)
     const page = pages.get(path)
@@ -75,10 +76,11 @@ export async function openWeb(): Promise<Web> {
     if (page instanceof URL) return void response.writeHead(302, { location: page.href }).end()
     response.writeHead(200, { 'content-type': 'application/json' })
     response.end(typeof page === 'string' ? page : JSON.stringify(page))
-  })
+  }
+  const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer)
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
     pages,
     asked,
     async [Symbol.asyncDispose]() {

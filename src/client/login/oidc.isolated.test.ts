@@ -26,8 +26,13 @@ type Stage = AsyncDisposable & {
   visit(query: string, path?: string): Promise<{ readonly status: number; readonly text: string }>
 }
 
+type Callback = Parameters<typeof oidcLogin>[0]['callback']
+
 /** A server that begins and ends logins as it is told. */
-async function open(answers: { readonly begin?: unknown; readonly end?: HttpResponse } = {}): Promise<Stage> {
+async function open(
+  answers: { readonly begin?: unknown; readonly end?: HttpResponse } = {},
+  callback: Callback = { scheme: 'http', host: '127.0.0.1', port: 0 },
+): Promise<Stage> {
   const world = simWorld({ seed: 1 })
   const asked: string[] = []
   const back = Promise.withResolvers<string>()
@@ -52,7 +57,7 @@ async function open(answers: { readonly begin?: unknown; readonly end?: HttpResp
   const login = oidcLogin({
     role: 'dev',
     listen: { host: '127.0.0.1', port: 0 },
-    callback: { scheme: 'http', host: '127.0.0.1', port: 0 },
+    callback,
     timeoutMs: 300_000,
     world,
     show: shown.resolve,
@@ -92,6 +97,11 @@ test('oidc login: the visit with our state ends it, others do not', async () => 
   assert.equal(await stage.done, 'hvs.bob')
   assert.equal(stage.asked.length, 2)
   assert.match(stage.asked[1]!, /^GET \/v1\/auth\/oidc\/oidc\/callback\?client_nonce=\w{32}&code=c1&state=st_1$/)
+})
+
+test('oidc login: the browser may come back by another host and port than those that are listened on', async () => {
+  await using stage = await open({ begin: { auth_url: '' } }, { scheme: 'https', host: 'jump.example', port: 8443 })
+  assert.match(await stage.done, /with redirect_uri "https:\/\/jump\.example:8443\/oidc\/callback"/)
 })
 
 test('oidc login: a refusal is told on the terminal, and not in the browser', async () => {
