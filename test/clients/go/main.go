@@ -560,7 +560,57 @@ func end(c *vault.Client, made *vault.InitResponse) {
 	step("read after unsealing", func() (*vault.KVSecret, error) { return c.KVv2("secret").Get(ctx, "top") })
 }
 
+// Database credentials and their leases, against the server and the database of the environment.
+func credentials() {
+	c, err := vault.NewClient(vault.DefaultConfig())
+	if err != nil {
+		panic(err)
+	}
+	sys, logical := c.Sys(), c.Logical()
+	write := func(name, path string, data object) *vault.Secret {
+		return step(name, func() (*vault.Secret, error) { return logical.Write(path, data) })
+	}
+	step("enable", func() (any, error) { return nil, sys.Mount("database", &vault.MountInput{Type: "database"}) })
+	write("configure", "database/config/app", object{
+		"plugin_name": "postgresql-database-plugin", "allowed_roles": "app",
+		"connection_url": os.Getenv("DB_URL"), "username": os.Getenv("DB_USER"), "password": os.Getenv("DB_PASSWORD"),
+	})
+	create := `CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'`
+	write("role", "database/roles/app", object{
+		"db_name": "app", "creation_statements": create, "default_ttl": "4s", "max_ttl": "1h",
+	})
+	made := step("credentials", func() (*vault.Secret, error) { return logical.Read("database/creds/app") })
+	watcher, err := c.NewLifetimeWatcher(&vault.LifetimeWatcherInput{Secret: made})
+	if err != nil {
+		panic(err)
+	}
+	go watcher.Start()
+	step("watched", func() (*vault.Secret, error) {
+		select {
+		case renewed := <-watcher.RenewCh():
+			return renewed.Secret, nil
+		case err := <-watcher.DoneCh():
+			return nil, err
+		}
+	})
+	watcher.Stop()
+	step("lookup", func() (*vault.Secret, error) { return sys.Lookup(made.LeaseID) })
+	step("renew", func() (*vault.Secret, error) { return sys.Renew(made.LeaseID, 1800) })
+	step("leases", func() (*vault.Secret, error) { return logical.List("sys/leases/lookup/database/creds/app/") })
+	step("revoke", func() (any, error) { return nil, sys.Revoke(made.LeaseID) })
+	step("credentials again", func() (*vault.Secret, error) { return logical.Read("database/creds/app") })
+	step("revoke prefix", func() (any, error) {
+		return nil, sys.RevokeWithOptions(&vault.RevokeOptions{LeaseID: "database/creds/app", Prefix: true, Sync: true})
+	})
+	step("revoke force", func() (any, error) { return nil, sys.RevokeForce("database/creds/app") })
+}
+
+// With `credentials` alone it walks those instead.
 func main() {
+	if os.Args[1] == "credentials" {
+		credentials()
+		return
+	}
 	address, folder := os.Args[1], os.Args[2]
 	c := clientOf(address, "")
 	made := begin(c)
