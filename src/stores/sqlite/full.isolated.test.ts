@@ -3,30 +3,18 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { systemClock } from '#ground/base/clock.ts'
+import { virtualClock } from '#ground/base/clock.ts'
 import { createLog } from '#ground/base/log.ts'
 import { isCode, never, put } from '#stores/store.lab.ts'
 import type { Store, StoreError } from '#stores/store.ts'
 import { openSqliteStore } from './sqlite.ts'
 
 const large = 'v'.repeat(100_000)
+const clock = virtualClock()
 
 function open(path: string, lines: string[], pagesMax?: number): Promise<Store> {
   const log = createLog({ level: 'info', format: 'json', write: line => lines.push(line), now: Date.now })
-  return openSqliteStore({ path, world: { clock: systemClock, log }, ...(pagesMax !== undefined && { pagesMax }) })
-}
-
-/** Tries until a commit is taken: for a second after the last refusal none is tried. */
-async function untilTaken(commit: () => Promise<unknown>): Promise<void> {
-  for (;;) {
-    try {
-      await commit()
-      return
-    } catch (error) {
-      assert.ok(isCode('full')(error))
-      await new Promise(resolve => setTimeout(resolve, 100))
-    }
-  }
+  return openSqliteStore({ path, world: { clock, log }, ...(pagesMax !== undefined && { pagesMax }) })
 }
 
 test('sqlite store: what finds no room is refused with all that came after it, and nothing else is lost', async () => {
@@ -51,8 +39,9 @@ test('sqlite store: what finds no room is refused with all that came after it, a
     await assert.rejects(store.campaign(never), isCode('full'))
     assert.equal(Buffer.from((await store.get('kept'))!).toString(), 'old')
     assert.deepEqual(await store.list('', { limit: 9 }), { names: ['big', 'kept'], more: false })
-    // Room: the value is removed, and another takes its place.
-    await untilTaken(() => store.commit([{ key: 'big', value: null }], term))
+    // A second later there may be room: the value is removed, and another takes its place.
+    await clock.advance(1_000)
+    await store.commit([{ key: 'big', value: null }], term)
     assert.ok((await store.head()) > head)
     await store.commit([put('other', large)], term)
     const next = await store.campaign(never)
